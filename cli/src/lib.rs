@@ -1,0 +1,1 @@
+//! ferry: the admin CLI, standalone mode and the development server.

@@ -1,0 +1,1 @@
+//! The public gRPC services over the control plane's service trait.

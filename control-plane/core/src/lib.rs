@@ -1,0 +1,1 @@
+//! The control plane's decisions: pure state, planning and key codecs.

@@ -1,0 +1,1 @@
+//! The control plane's process: sessions, leader, reconciliation, listeners.

@@ -1,0 +1,1 @@
+//! A seeded simulator that drives the cores of both planes.

@@ -1,0 +1,1 @@
+//! The Store trait, on etcd and on an embedded database.

@@ -1,0 +1,1 @@
+//! The Broker trait, on librdkafka and in memory.

@@ -1,0 +1,1 @@
+//! The traits that connector, converter and transformation authors implement.

@@ -1,0 +1,1 @@
+//! Ferry's data model: schemas, values, records in batches.

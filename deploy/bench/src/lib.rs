@@ -1,0 +1,1 @@
+//! Benchmarks against Kafka Connect and kcat.

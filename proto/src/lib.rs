@@ -1,0 +1,1 @@
+//! Ferry's gRPC definitions and the Rust code generated from them.
