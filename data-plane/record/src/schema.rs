@@ -1,0 +1,246 @@
+//! Connect's schemas. Immutable and shared as `Arc<Schema>`; stages cache by the pointer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use crate::value::Value;
+
+/// Connect's types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum SchemaType {
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Boolean,
+    String,
+    Bytes,
+    Array,
+    Map,
+    Struct,
+}
+
+impl SchemaType {
+    /// Connect's name for it, as `Schema.Type.getName()`: `int8` ... `struct`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Boolean => "boolean",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::Array => "array",
+            Self::Map => "map",
+            Self::Struct => "struct",
+        }
+    }
+}
+
+/// A field of a struct schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name, unique within the struct.
+    pub name: Arc<str>,
+    /// Its schema.
+    pub schema: Arc<Schema>,
+}
+
+/// A Connect schema. Defaults hold owned values only (`Value::String`, never spans).
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// The type.
+    pub kind: SchemaType,
+    /// Whether null is allowed.
+    pub optional: bool,
+    /// The value that stands for a missing one.
+    pub default: Option<Value>,
+    /// Logical or user given name.
+    pub name: Option<Arc<str>>,
+    /// Version.
+    pub version: Option<i32>,
+    /// Documentation.
+    pub doc: Option<Arc<str>>,
+    /// Parameters, in the order given.
+    pub parameters: Vec<(Arc<str>, Arc<str>)>,
+    /// Key schema of a map.
+    pub keys: Option<Arc<Schema>>,
+    /// Value schema of a map, item schema of an array.
+    pub values: Option<Arc<Schema>>,
+    fields: Vec<Field>,
+    field_index: HashMap<Arc<str>, usize>,
+}
+
+impl Schema {
+    /// Starts a schema of a type.
+    #[must_use]
+    pub fn builder(kind: SchemaType) -> SchemaBuilder {
+        SchemaBuilder {
+            schema: Self {
+                kind,
+                optional: false,
+                default: None,
+                name: None,
+                version: None,
+                doc: None,
+                parameters: Vec::new(),
+                keys: None,
+                values: None,
+                fields: Vec::new(),
+                field_index: HashMap::new(),
+            },
+        }
+    }
+
+    /// A struct's fields in order; empty for other types.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The index of a field by name.
+    #[must_use]
+    pub fn field_index(&self, name: &str) -> Option<usize> {
+        self.field_index.get(name).copied()
+    }
+
+    /// A parameter by name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+    }
+
+    /// Connect's `Schema.STRING_SCHEMA`: always the same pointer.
+    #[must_use]
+    pub fn string() -> &'static Arc<Self> {
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builder(SchemaType::String).build());
+        &SCHEMA
+    }
+
+    /// Connect's `Schema.OPTIONAL_STRING_SCHEMA`: always the same pointer.
+    #[must_use]
+    pub fn optional_string() -> &'static Arc<Self> {
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builder(SchemaType::String).optional().build());
+        &SCHEMA
+    }
+
+    /// Connect's `Schema.BYTES_SCHEMA`: always the same pointer.
+    #[must_use]
+    pub fn bytes() -> &'static Arc<Self> {
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builder(SchemaType::Bytes).build());
+        &SCHEMA
+    }
+
+    /// Connect's `Schema.OPTIONAL_BYTES_SCHEMA`: always the same pointer.
+    #[must_use]
+    pub fn optional_bytes() -> &'static Arc<Self> {
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builder(SchemaType::Bytes).optional().build());
+        &SCHEMA
+    }
+}
+
+impl PartialEq for Schema {
+    /// As `ConnectSchema.equals`: everything, fields in order, parameters as a map.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.optional == other.optional
+            && self.version == other.version
+            && self.name == other.name
+            && self.doc == other.doc
+            && self.default == other.default
+            && self.fields == other.fields
+            && self.keys == other.keys
+            && self.values == other.values
+            && self.parameters.len() == other.parameters.len()
+            && self.parameters.iter().all(|(name, value)| other.parameter(name) == Some(value))
+    }
+}
+
+/// Builds a [`Schema`].
+#[derive(Clone, Debug)]
+pub struct SchemaBuilder {
+    schema: Schema,
+}
+
+impl SchemaBuilder {
+    /// An array of items of a schema.
+    #[must_use]
+    pub fn array(items: Arc<Schema>) -> Self {
+        let mut builder = Schema::builder(SchemaType::Array);
+        builder.schema.values = Some(items);
+        builder
+    }
+
+    /// A map.
+    #[must_use]
+    pub fn map(keys: Arc<Schema>, values: Arc<Schema>) -> Self {
+        let mut builder = Schema::builder(SchemaType::Map);
+        builder.schema.keys = Some(keys);
+        builder.schema.values = Some(values);
+        builder
+    }
+
+    /// Allows null.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.schema.optional = true;
+        self
+    }
+
+    /// Sets the default. It must not hold spans.
+    #[must_use]
+    pub fn default_value(mut self, value: Value) -> Self {
+        self.schema.default = Some(value);
+        self
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.schema.name = Some(name.into());
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn version(mut self, version: i32) -> Self {
+        self.schema.version = Some(version);
+        self
+    }
+
+    /// Sets the documentation.
+    #[must_use]
+    pub fn doc(mut self, doc: impl Into<Arc<str>>) -> Self {
+        self.schema.doc = Some(doc.into());
+        self
+    }
+
+    /// Adds a parameter.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        self.schema.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a field at the end. A field of the same name keeps its index: the first one is the one looked up.
+    #[must_use]
+    pub fn field(mut self, name: impl Into<Arc<str>>, schema: Arc<Schema>) -> Self {
+        let name: Arc<str> = name.into();
+        self.schema.field_index.entry(name.clone()).or_insert(self.schema.fields.len());
+        self.schema.fields.push(Field { name, schema });
+        self
+    }
+
+    /// The finished schema.
+    #[must_use]
+    pub fn build(self) -> Arc<Schema> {
+        Arc::new(self.schema)
+    }
+}

@@ -1,0 +1,218 @@
+//! Values: 24 bytes each, text and bytes either as spans of the batch's arena or owned.
+
+use std::sync::Arc;
+
+use crate::arena::{Arena, Span};
+use crate::schema::Schema;
+
+/// A Connect value. It may disagree with the schema beside it: converters and transforms check what they need.
+///
+/// Equality is structural; spans compare as spans, so compare values of different batches through their accessors.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Value {
+    Null,
+    Boolean(bool),
+    Int8(i8),
+    Int16(i16),
+    Int32(i32),
+    Int64(i64),
+    Float32(f32),
+    Float64(f64),
+    /// Text in the batch's arena. Whoever makes it has checked that it is UTF-8.
+    StringSpan(Span),
+    /// Bytes in the batch's arena.
+    BytesSpan(Span),
+    String(Box<str>),
+    Bytes(Box<[u8]>),
+    Array(Box<Vec<Value>>),
+    Map(Box<ValueMap>),
+    Struct(Box<Struct>),
+    /// `java.math.BigDecimal`.
+    Decimal(Box<Decimal>),
+    /// `java.util.Date`: milliseconds since the epoch; whether a date, a time or a timestamp is said by the schema.
+    DateTime(i64),
+}
+
+const _: () = assert!(size_of::<Value>() <= 24);
+
+impl Value {
+    /// True for null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The text, wherever it is held. `None` for other types (and for a span that is not UTF-8).
+    #[must_use]
+    pub fn as_str<'a>(&'a self, arena: &'a Arena) -> Option<&'a str> {
+        match self {
+            Self::StringSpan(span) => std::str::from_utf8(arena.get(*span)).ok(),
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a bytes value, wherever they are held. `None` for other types, text included.
+    #[must_use]
+    pub fn as_bytes<'a>(&'a self, arena: &'a Arena) -> Option<&'a [u8]> {
+        match self {
+            Self::BytesSpan(span) => Some(arena.get(*span)),
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The boolean held, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Boolean(value) = self { Some(*value) } else { None }
+    }
+
+    /// The integer held, of whatever width.
+    #[must_use]
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int8(value) => Some((*value).into()),
+            Self::Int16(value) => Some((*value).into()),
+            Self::Int32(value) => Some((*value).into()),
+            Self::Int64(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The floating point number held, of whatever width.
+    #[must_use]
+    pub fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float32(value) => Some((*value).into()),
+            Self::Float64(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The struct held, if it is one.
+    #[must_use]
+    pub fn as_struct(&self) -> Option<&Struct> {
+        if let Self::Struct(value) = self { Some(value) } else { None }
+    }
+
+    /// The map held, if it is one.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&ValueMap> {
+        if let Self::Map(value) = self { Some(value) } else { None }
+    }
+
+    /// The array held, if it is one.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Value]> {
+        if let Self::Array(value) = self { Some(value) } else { None }
+    }
+
+    /// A copy that outlives the batch: spans become owned text and bytes.
+    #[must_use]
+    pub fn to_owned_value(&self, arena: &Arena) -> Self {
+        match self {
+            Self::StringSpan(span) => Self::String(String::from_utf8_lossy(arena.get(*span)).into()),
+            Self::BytesSpan(span) => Self::Bytes(arena.get(*span).into()),
+            Self::Array(items) => Self::Array(Box::new(items.iter().map(|item| item.to_owned_value(arena)).collect())),
+            Self::Map(map) => Self::Map(Box::new(
+                map.iter().map(|(key, value)| (key.to_owned_value(arena), value.to_owned_value(arena))).collect(),
+            )),
+            Self::Struct(record) => Self::Struct(Box::new(Struct {
+                schema: record.schema.clone(),
+                values: record.values.iter().map(|value| value.to_owned_value(arena)).collect(),
+            })),
+            other => other.clone(),
+        }
+    }
+}
+
+/// Any keys to any values, in insertion order.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ValueMap {
+    entries: Vec<(Value, Value)>,
+}
+
+impl ValueMap {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an entry without looking for its key; for keys known to be new.
+    pub fn push(&mut self, key: Value, value: Value) {
+        self.entries.push((key, value));
+    }
+
+    /// Replaces the value of the entry with this text key, or appends one.
+    pub fn insert_str(&mut self, arena: &Arena, key: &str, value: Value) {
+        match self.entries.iter_mut().find(|(known, _)| known.as_str(arena) == Some(key)) {
+            Some(entry) => entry.1 = value,
+            None => self.entries.push((Value::String(key.into()), value)),
+        }
+    }
+
+    /// The value under a text key.
+    #[must_use]
+    pub fn get_str(&self, arena: &Arena, key: &str) -> Option<&Value> {
+        self.entries.iter().find(|(known, _)| known.as_str(arena) == Some(key)).map(|(_, value)| value)
+    }
+
+    /// Entries in insertion order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl FromIterator<(Value, Value)> for ValueMap {
+    fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+/// A struct: values by field index of its schema. `values` has exactly one value a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Struct {
+    /// A schema of type struct.
+    pub schema: Arc<Schema>,
+    /// One value a field; null where none was set (defaults are not filled in).
+    pub values: Box<[Value]>,
+}
+
+impl Struct {
+    /// A struct with all fields null.
+    #[must_use]
+    pub fn new(schema: Arc<Schema>) -> Self {
+        let values = schema.fields().iter().map(|_| Value::Null).collect();
+        Self { schema, values }
+    }
+
+    /// The value of a field; `None` if the schema has no such field.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.values.get(self.schema.field_index(field)?)
+    }
+}
+
+/// An arbitrary precision decimal: unscaled × 10^-scale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    /// Two's complement, big-endian, as `BigInteger.toByteArray` writes it; never empty.
+    pub unscaled: Box<[u8]>,
+    /// Digits after the point; may be negative.
+    pub scale: i32,
+}
