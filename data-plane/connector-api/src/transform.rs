@@ -1,0 +1,120 @@
+//! Transformations and predicates: on batches, with an outcome a record.
+
+use data_plane_record::RecordBatch;
+
+use crate::config_def::{Config, ConfigDef};
+use crate::error::ConnectError;
+
+/// Where in a task a record failed; Connect's `Stage` names, as dead letter headers carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "Connect's own names")]
+pub enum Stage {
+    TaskPut,
+    TaskPoll,
+    Transformation,
+    KeyConverter,
+    ValueConverter,
+    HeaderConverter,
+    KafkaProduce,
+    KafkaConsume,
+}
+
+impl Stage {
+    /// Connect's spelling, such as `VALUE_CONVERTER`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TaskPut => "TASK_PUT",
+            Self::TaskPoll => "TASK_POLL",
+            Self::Transformation => "TRANSFORMATION",
+            Self::KeyConverter => "KEY_CONVERTER",
+            Self::ValueConverter => "VALUE_CONVERTER",
+            Self::HeaderConverter => "HEADER_CONVERTER",
+            Self::KafkaProduce => "KAFKA_PRODUCE",
+            Self::KafkaConsume => "KAFKA_CONSUME",
+        }
+    }
+}
+
+/// A record's failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In which stage.
+    pub stage: Stage,
+    /// Java class name of the plugin that was at work.
+    pub class: String,
+    /// The error.
+    pub cause: ConnectError,
+}
+
+/// What became of a record in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// It goes on.
+    #[default]
+    Ok,
+    /// It was filtered.
+    Dropped,
+    /// It failed; later stages leave it alone.
+    Failed(Box<Failure>),
+}
+
+impl Outcome {
+    /// Whether the record goes on.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        *self == Self::Ok
+    }
+}
+
+/// The rows that a predicate let through to a transformation.
+#[derive(Clone, Copy, Debug)]
+pub enum Selected<'a> {
+    /// All rows.
+    All,
+    /// One entry a row.
+    Rows(&'a [bool]),
+}
+
+impl Selected<'_> {
+    /// Whether a row is selected.
+    #[must_use]
+    pub fn contains(self, row: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Rows(rows) => rows.get(row).copied().unwrap_or(false),
+        }
+    }
+}
+
+/// A single message transform, on a batch at a time.
+pub trait Transformation: Send {
+    /// Sets it up; called once, first.
+    ///
+    /// # Errors
+    /// A `ConfigException` that names the key.
+    fn configure(&mut self, config: &Config) -> Result<(), ConnectError>;
+
+    /// Its config keys.
+    fn config_def(&self) -> ConfigDef;
+
+    /// Transforms the selected rows whose outcome is [`Outcome::Ok`], in order, and sets the outcome of those that it drops or
+    /// that fail. The number and order of rows stay; `outcomes` has one entry a row. After a failed row it leaves the rest
+    /// alone: the runtime calls again for them.
+    fn apply(&mut self, batch: &mut RecordBatch, selected: Selected<'_>, outcomes: &mut [Outcome]);
+}
+
+/// A condition on records.
+pub trait Predicate: Send {
+    /// Sets it up; called once, first.
+    ///
+    /// # Errors
+    /// A `ConfigException` that names the key.
+    fn configure(&mut self, config: &Config) -> Result<(), ConnectError>;
+
+    /// Its config keys.
+    fn config_def(&self) -> ConfigDef;
+
+    /// Sets `matches` (one entry a row) for the rows whose outcome is [`Outcome::Ok`]; a failing row gets its outcome set.
+    fn test(&mut self, batch: &RecordBatch, matches: &mut [bool], outcomes: &mut [Outcome]);
+}
