@@ -1,1 +1,34 @@
-//! End-to-end tests with real processes, and the harness that starts them.
+//! The harness of the end-to-end tests and of the benchmarks: starts real Kafka, etcd, Kafka Connect and Ferry processes on
+//! loopback, kills, stops and restarts them, and looks at what they did.
+//!
+//! Everything is blocking, and every wait has a deadline. A process is killed when its handle is dropped, and also when the
+//! test process itself dies, however it dies. It knows nothing of Ferry's crates: it sees what a user sees.
+
+mod control_plane;
+mod etcd;
+mod ferry;
+mod kafka;
+mod kafka_connect;
+mod kcat;
+mod places;
+mod ports;
+mod process;
+mod rest;
+mod usage;
+mod wait;
+mod watchdog;
+mod worker;
+
+pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use etcd::Etcd;
+pub use ferry::{Ferry, Output};
+pub use kafka::Kafka;
+pub use kafka_connect::KafkaConnect;
+pub use kcat::{Kcat, Message};
+pub use places::{binary, kcat_program};
+pub use ports::free_port;
+pub use process::{Process, Spec};
+pub use rest::{Answer, Rest};
+pub use usage::Usage;
+pub use wait::{wait_for, wait_until};
+pub use worker::{Worker, WorkerOptions};

@@ -1,0 +1,3 @@
+//! The harness at work with real Kafka and etcd, and (in other files here) Ferry's end-to-end tests.
+
+mod harness;
