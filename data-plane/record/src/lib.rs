@@ -6,6 +6,8 @@
 
 mod arena;
 mod batch;
+pub mod jackson;
+pub mod java_text;
 mod offset_map;
 mod schema;
 mod value;

@@ -1,0 +1,65 @@
+//! JSON text as Jackson writes it under Connect: the bytes matter, since keys of the offsets topic are compared and hashed raw.
+
+use crate::java_text;
+
+/// Appends a JSON string: short escapes, `\u00XX` for other control characters, surrogate escapes beyond the basic plane, the
+/// rest of Unicode raw.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut clean_from = 0;
+    for (at, character) in text.char_indices() {
+        let plain = character >= ' ' && character != '"' && character != '\\' && character <= '\u{ffff}';
+        if plain {
+            continue;
+        }
+        out.extend_from_slice(&bytes[clean_from..at]);
+        clean_from = at + character.len_utf8();
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\u{8}' => out.extend_from_slice(b"\\b"),
+            '\u{c}' => out.extend_from_slice(b"\\f"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
+                }
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[clean_from..]);
+    out.push(b'"');
+}
+
+/// Appends a double: Java's text, NaN and the infinities as strings.
+pub fn write_double(value: f64, out: &mut Vec<u8>) {
+    quoted_unless(value.is_finite(), out, |out| java_text::write_double(value, out));
+}
+
+/// Appends a float: Java's text, NaN and the infinities as strings.
+pub fn write_float(value: f32, out: &mut Vec<u8>) {
+    quoted_unless(value.is_finite(), out, |out| java_text::write_float(value, out));
+}
+
+fn quoted_unless(bare: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(if bare { b"" } else { b"\"" });
+    write(out);
+    out.extend_from_slice(if bare { b"" } else { b"\"" });
+}
+
+/// Appends bytes as a base64 string (RFC 4648 with padding).
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    out.push(b'"');
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0_u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            let six_bits = group >> (18 - 6 * digit) & 63;
+            out.push(if digit > chunk.len() { b'=' } else { DIGITS[six_bits as usize] });
+        }
+    }
+    out.push(b'"');
+}

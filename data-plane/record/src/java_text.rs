@@ -1,0 +1,280 @@
+//! Java's text forms: `Double.toString`, `BigDecimal.toString`, and `toString` of what Connect's values are in Java.
+//! All functions append UTF-8 to a byte buffer.
+
+use std::fmt::Write as _;
+
+use crate::arena::Arena;
+use crate::value::{Decimal, Value};
+
+/// Appends `Double.toString(value)`.
+pub fn write_double(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() && value != 0.0 {
+        write_scientific(&format!("{value:e}"), out);
+    } else {
+        write_special(value, out);
+    }
+}
+
+/// Appends `Float.toString(value)`.
+pub fn write_float(value: f32, out: &mut Vec<u8>) {
+    if value.is_finite() && value != 0.0 {
+        write_scientific(&format!("{value:e}"), out);
+    } else {
+        write_special(value.into(), out);
+    }
+}
+
+fn write_special(value: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(match value {
+        _ if value.is_nan() => b"NaN",
+        f64::INFINITY => b"Infinity",
+        f64::NEG_INFINITY => b"-Infinity",
+        _ if value.is_sign_negative() => b"-0.0",
+        _ => b"0.0",
+    });
+}
+
+/// Java's layout of the shortest digits, given as Rust's `{:e}` writes them: plain from 10^-3 up to 10^7, else with an exponent.
+fn write_scientific(text: &str, out: &mut Vec<u8>) {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    out.extend_from_slice(sign.as_bytes());
+    if (-3..0).contains(&exponent) {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
+        out.extend_from_slice(&digits);
+        return;
+    }
+    let whole = if (0..7).contains(&exponent) { exponent as usize + 1 } else { 1 };
+    for index in 0..whole {
+        out.push(digits.get(index).copied().unwrap_or(b'0'));
+    }
+    out.push(b'.');
+    if digits.len() > whole {
+        out.extend_from_slice(&digits[whole..]);
+    } else {
+        out.push(b'0');
+    }
+    if !(0..7).contains(&exponent) {
+        out.extend_from_slice(format!("E{exponent}").as_bytes());
+    }
+}
+
+impl Decimal {
+    /// The sign and the decimal digits of the unscaled value.
+    #[must_use]
+    pub fn unscaled_digits(&self) -> (bool, String) {
+        let negative = self.unscaled.first().is_some_and(|byte| byte & 0x80 != 0);
+        let mut magnitude: Vec<u8> = self.unscaled.to_vec();
+        if negative {
+            let mut carry = true;
+            for byte in magnitude.iter_mut().rev() {
+                let (negated, overflow) = (!*byte).overflowing_add(carry.into());
+                (*byte, carry) = (negated, overflow);
+            }
+        }
+        let mut groups = Vec::new();
+        while magnitude.iter().any(|&byte| byte != 0) {
+            let mut remainder = 0_u64;
+            for byte in &mut magnitude {
+                let current = remainder << 8 | u64::from(*byte);
+                *byte = (current / 1_000_000_000) as u8;
+                remainder = current % 1_000_000_000;
+            }
+            groups.push(remainder);
+        }
+        let mut digits = groups.pop().unwrap_or(0).to_string();
+        for group in groups.iter().rev() {
+            // Writing to a String cannot fail.
+            let _ = write!(digits, "{group:09}");
+        }
+        (negative, digits)
+    }
+}
+
+/// Appends `BigDecimal.toString()`.
+pub fn write_decimal(decimal: &Decimal, out: &mut Vec<u8>) {
+    let (negative, digits) = decimal.unscaled_digits();
+    if negative {
+        out.push(b'-');
+    }
+    let scale = i64::from(decimal.scale);
+    let adjusted = digits.len() as i64 - 1 - scale;
+    if scale == 0 {
+        out.extend_from_slice(digits.as_bytes());
+    } else if scale > 0 && adjusted >= -6 {
+        let scale = scale as usize;
+        if digits.len() > scale {
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            out.extend_from_slice(format!("{whole}.{fraction}").as_bytes());
+        } else {
+            out.extend_from_slice(format!("0.{digits:0>scale$}").as_bytes());
+        }
+    } else {
+        let (first, rest) = digits.split_at(1);
+        let point = if rest.is_empty() { "" } else { "." };
+        let exponent = if adjusted == 0 { String::new() } else { format!("E{adjusted:+}") };
+        out.extend_from_slice(format!("{first}{point}{rest}{exponent}").as_bytes());
+    }
+}
+
+/// Year, month, day and weekday (0 is Sunday) of a day since the epoch; Julian before 15 October 1582, as in `java.util`.
+fn calendar(day: i64) -> (i64, i64, i64, i64) {
+    const GREGORIAN_START: i64 = -141_427;
+    let weekday = (day + 4).rem_euclid(7);
+    let (shifted, year_base) = if day >= GREGORIAN_START {
+        let days = day + 719_468;
+        let era = days.div_euclid(146_097);
+        let of_era = days.rem_euclid(146_097);
+        let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        (of_era - (365 * year + year / 4 - year / 100), year + era * 400)
+    } else {
+        let days = day + 719_470;
+        let era = days.div_euclid(1_461);
+        let of_era = days.rem_euclid(1_461);
+        let year = (of_era - of_era / 1_460) / 365;
+        (of_era - 365 * year, year + era * 4)
+    };
+    let month_from_march = (5 * shifted + 2) / 153;
+    let day_of_month = shifted - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_base + i64::from(month <= 2), month, day_of_month, weekday)
+}
+
+/// Appends `new Date(millis).toString()` in UTC, such as `Fri Jan 02 00:00:00 UTC 1970`.
+pub fn write_date(millis: i64, out: &mut Vec<u8>) {
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (year, month, day, weekday) = calendar(millis.div_euclid(86_400_000));
+    // Years before 1 are printed as years of their era (BC).
+    let shown_year = if year <= 0 { 1 - year } else { year };
+    let second = millis.rem_euclid(86_400_000) / 1_000;
+    let text = format!(
+        "{} {} {day:02} {:02}:{:02}:{:02} UTC {shown_year:04}",
+        DAYS[weekday as usize],
+        MONTHS[month as usize - 1],
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+    );
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends `String.valueOf(value)` of the value's Java form. Bytes, whose Java text is an identity hash, give `[B@` and a hash of
+/// their contents.
+pub fn write_value(value: &Value, arena: &Arena, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
+            out.extend_from_slice(value.as_int().unwrap_or_default().to_string().as_bytes());
+        }
+        Value::Float32(value) => write_float(*value, out),
+        Value::Float64(value) => write_double(*value, out),
+        Value::StringSpan(span) => out.extend_from_slice(arena.get(*span)),
+        Value::String(text) => out.extend_from_slice(text.as_bytes()),
+        Value::BytesSpan(_) | Value::Bytes(_) => {
+            let bytes = value.as_bytes(arena).unwrap_or_default();
+            let hash = bytes.iter().fold(1_u32, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte as i8 as u32));
+            out.extend_from_slice(format!("[B@{hash:x}").as_bytes());
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                out.extend_from_slice(if index == 0 { b"" } else { b", " });
+                write_value(item, arena, out);
+            }
+            out.push(b']');
+        }
+        Value::Map(map) => {
+            out.push(b'{');
+            for (index, (key, value)) in map.iter().enumerate() {
+                out.extend_from_slice(if index == 0 { b"" } else { b", " });
+                write_value(key, arena, out);
+                out.push(b'=');
+                write_value(value, arena, out);
+            }
+            out.push(b'}');
+        }
+        Value::Struct(record) => {
+            out.extend_from_slice(b"Struct{");
+            let set = record.schema.fields().iter().zip(&record.values).filter(|(_, value)| !value.is_null());
+            for (index, (field, value)) in set.enumerate() {
+                out.extend_from_slice(if index == 0 { b"" } else { b"," });
+                out.extend_from_slice(field.name.as_bytes());
+                out.push(b'=');
+                write_value(value, arena, out);
+            }
+            out.push(b'}');
+        }
+        Value::Decimal(decimal) => write_decimal(decimal, out),
+        Value::DateTime(millis) => write_date(*millis, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn doubles_read_as_in_java() {
+        let cases = [
+            (1.0, "1.0"),
+            (100.0, "100.0"),
+            (1e7, "1.0E7"),
+            (9_999_999.5, "9999999.5"),
+            (1e-3, "0.001"),
+            (0.001_2, "0.0012"),
+            (9.99e-4, "9.99E-4"),
+            (-1.234_567_890_1e10, "-1.2345678901E10"),
+            (f64::NAN, "NaN"),
+            (-0.0, "-0.0"),
+            (f64::MAX, "1.7976931348623157E308"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(text(|out| write_double(value, out)), expected);
+        }
+        assert_eq!(text(|out| write_float(0.1, out)), "0.1");
+        assert_eq!(text(|out| write_float(3.4e38, out)), "3.4E38");
+    }
+
+    #[test]
+    fn decimals_read_as_in_java() {
+        let cases: [(&[u8], i32, &str); 8] = [
+            (&[0x04, 0xd2], 2, "12.34"),
+            (&[0xfb, 0x2e], 2, "-12.34"),
+            (&[1], 30, "1E-30"),
+            (&[5], -2, "5E+2"),
+            (&[15], -2, "1.5E+3"),
+            (&[0], 2, "0.00"),
+            (&[1], 6, "0.000001"),
+            (&[0x0d, 0xe0, 0xb6, 0xb3, 0xa7, 0x64, 0, 0], 0, "1000000000000000000"),
+        ];
+        for (unscaled, scale, expected) in cases {
+            assert_eq!(text(|out| write_decimal(&Decimal { unscaled: unscaled.into(), scale }, out)), expected);
+        }
+    }
+
+    #[test]
+    fn dates_read_as_in_java() {
+        let cases = [
+            (0, "Thu Jan 01 00:00:00 UTC 1970"),
+            (-1, "Wed Dec 31 23:59:59 UTC 1969"),
+            (951_782_400_000, "Tue Feb 29 00:00:00 UTC 2000"),
+            (253_402_300_800_000, "Sat Jan 01 00:00:00 UTC 10000"),
+            (-12_219_292_800_000, "Fri Oct 15 00:00:00 UTC 1582"),
+            (-12_219_292_800_001, "Thu Oct 04 23:59:59 UTC 1582"),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(text(|out| write_date(millis, out)), expected);
+        }
+    }
+}
