@@ -1,0 +1,147 @@
+//! Golden forms of keys and values: what stands in a cluster's etcd must stay readable.
+
+use super::*;
+use crate::{
+    connector::{ConnectorType, TargetState},
+    lease::{FenceClass, GrantState},
+    status::{PluginError, RunState},
+    task::UnitDigest,
+    time::Wall,
+    worker::WorkerState,
+};
+use crate::ids::UnitKind;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+fn uid() -> ConnectorUid {
+    ConnectorUid(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001))
+}
+
+fn worker() -> WorkerId {
+    WorkerId(Uuid::from_u128(7))
+}
+
+fn config() -> BTreeMap<String, String> {
+    BTreeMap::from([("file".to_owned(), "/in".to_owned())])
+}
+
+#[track_caller]
+fn golden<T: Serialize>(key: Key, text: &str, value: &T, entry: Entry, json: &str) {
+    assert_eq!(key.to_string(), text);
+    assert_eq!(Key::parse(text).expect("key"), key);
+    assert_eq!(String::from_utf8(encode(value)).expect("utf-8"), json);
+    assert_eq!(key.decode(json.as_bytes()).expect("value"), entry);
+}
+
+#[test]
+fn connectors_are_kept_under_escaped_names() {
+    let connector = Connector {
+        uid: uid(),
+        namespace: Namespace::default(),
+        name: ConnectorName::parse("a/b%2F é").expect("name"),
+        config: config(),
+        config_generation: Generation(2),
+        target: TargetState::Paused,
+        target_generation: Generation(3),
+        settings: SettingsId::default(),
+        class: "C".to_owned(),
+        connector_type: ConnectorType::Source,
+        fence_class: FenceClass::Lease,
+        created: Wall(1),
+        updated: Wall(2),
+        request_id: None,
+    };
+    golden(
+        Key::Connector(connector.namespace.clone(), connector.name.clone()),
+        "connectors/default/a%2Fb%252F é",
+        &connector,
+        Entry::Connector(connector.clone()),
+        r#"{"v":1,"uid":"01920000-0000-7000-8000-000000000001","namespace":"default","name":"a/b%2F é","config":{"file":"/in"},"config_generation":2,"target":"PAUSED","target_generation":3,"settings":"default","class":"C","connector_type":"source","fence_class":"LEASE","created":1,"updated":2}"#,
+    );
+    assert_eq!(connector.etag(), "b630e4f3d72dc213");
+}
+
+#[test]
+fn owners_are_tiny() {
+    let owner = Owner {
+        worker: worker(),
+        epoch: Epoch { incarnation: 1, counter: 42 },
+        state: GrantState::Revoking,
+        fence_class: FenceClass::Lease,
+        digest: UnitDigest::of(&SettingsId::default(), &config(), None),
+    };
+    let unit = Unit { connector: uid(), kind: UnitKind::Task(3) };
+    golden(
+        Key::Owner(unit),
+        "owners/01920000-0000-7000-8000-000000000001/3",
+        &owner,
+        Entry::Owner(owner.clone()),
+        r#"{"v":1,"worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":42},"state":"REVOKING","fence_class":"LEASE","digest":"9edf153f200507e5"}"#,
+    );
+}
+
+#[test]
+fn statuses_carry_the_error() {
+    let status = UnitStatus {
+        state: RunState::Failed,
+        worker: worker(),
+        epoch: Epoch { incarnation: 1, counter: 2 },
+        since: Wall(5),
+        error: Some(PluginError { class: "E".to_owned(), message: "m".to_owned(), ..PluginError::default() }),
+        restarts: 1,
+        next_attempt: Some(Wall(9)),
+        version: "1".to_owned(),
+    };
+    golden(
+        Key::Status(Unit { connector: uid(), kind: UnitKind::Planner }),
+        "status/01920000-0000-7000-8000-000000000001/planner",
+        &status,
+        Entry::Status(status.clone()),
+        r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1"}"#,
+    );
+}
+
+#[test]
+fn workers_and_replicas() {
+    let entry = Worker {
+        id: worker(),
+        address: "127.0.0.1:1".to_owned(),
+        pool: String::new(),
+        zone: String::new(),
+        labels: BTreeMap::new(),
+        capacity: 0,
+        settings: BTreeSet::new(),
+        connectors: BTreeSet::from(["C".to_owned()]),
+        version: "0.1.0".to_owned(),
+        state: WorkerState::Active,
+        started: Wall(1),
+    };
+    golden(
+        Key::Worker(worker()),
+        "workers/00000000-0000-0000-0000-000000000007",
+        &entry,
+        Entry::Worker(entry.clone()),
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1}"#,
+    );
+    let replica = Replica {
+        id: ReplicaId(Uuid::from_u128(9)),
+        address: "http://127.0.0.1:2".to_owned(),
+        beats: BTreeMap::from([(worker(), 17)]),
+    };
+    golden(
+        Key::Replica(replica.id),
+        "replicas/00000000-0000-0000-0000-000000000009",
+        &replica,
+        Entry::Replica(replica.clone()),
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000009","address":"http://127.0.0.1:2","beats":{"00000000-0000-0000-0000-000000000007":17}}"#,
+    );
+}
+
+#[test]
+fn a_later_schema_version_is_refused() {
+    let error = Key::Epoch.decode(br#"{"v":2,"incarnation":1,"counter":1}"#).expect_err("too new");
+    assert!(error.to_string().contains("upgrade"), "{error}");
+    assert!(Key::Epoch.decode(b"{}").is_err());
+    assert!(Key::parse("owners/x").is_err());
+    assert!(Key::parse("owners/01920000-0000-7000-8000-000000000001/3/4").is_err());
+}

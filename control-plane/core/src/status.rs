@@ -1,0 +1,66 @@
+//! What a worker said of a unit: transitions only; progress never gets here.
+
+use crate::{
+    ids::{Epoch, WorkerId},
+    time::Wall,
+};
+use serde::{Deserialize, Serialize};
+
+/// State of a unit as its runner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunState {
+    /// Taken, not yet started.
+    Starting,
+    /// start() returned and its broker handles are up and fenced in.
+    Running,
+    /// Held, not polling.
+    Paused,
+    /// A stopped connector's planner.
+    Stopped,
+    /// Failed.
+    Failed,
+}
+
+/// A plugin's error, with Java's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PluginError {
+    /// Java class name.
+    pub class: String,
+    /// Message.
+    pub message: String,
+    /// Messages of the causes, outermost first.
+    #[serde(default)]
+    pub causes: Vec<String>,
+    /// The trace as text.
+    #[serde(default)]
+    pub trace: String,
+    /// Whether the plugin called it retriable.
+    #[serde(default)]
+    pub retriable: bool,
+}
+
+/// Key `status/<uid>/<unit>`. True only while the owner has the same epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    /// The state.
+    pub state: RunState,
+    /// Who said so.
+    pub worker: WorkerId,
+    /// Under which grant.
+    pub epoch: Epoch,
+    /// When the state was entered.
+    pub since: Wall,
+    /// With Failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<PluginError>,
+    /// Automatic starts since the last healthy spell.
+    #[serde(default)]
+    pub restarts: u32,
+    /// When the worker starts it again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Wall>,
+    /// Version of the plugin.
+    #[serde(default)]
+    pub version: String,
+}

@@ -1,0 +1,71 @@
+//! Workers and replicas as they are stored.
+
+use crate::{
+    ids::{ReplicaId, SettingsId, WorkerId},
+    time::Wall,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether a worker may hold units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WorkerState {
+    /// It may.
+    Active,
+    /// It may keep what it has until that is moved; it gets nothing new.
+    Draining,
+    /// Its lease has ended. For good: the process must come back under a new id.
+    Expired,
+}
+
+/// Key `workers/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// New at each start of its process.
+    pub id: WorkerId,
+    /// host:port of its admin listener.
+    pub address: String,
+    /// Placement.
+    #[serde(default)]
+    pub pool: String,
+    /// Placement.
+    #[serde(default)]
+    pub zone: String,
+    /// Placement.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Most units it takes; 0: no limit.
+    #[serde(default)]
+    pub capacity: u32,
+    /// Settings it can serve; empty: all.
+    #[serde(default)]
+    pub settings: BTreeSet<SettingsId>,
+    /// Classes of the connectors that it can run.
+    pub connectors: BTreeSet<String>,
+    /// Version of its program.
+    #[serde(default)]
+    pub version: String,
+    /// Whether it may hold units.
+    pub state: WorkerState,
+    /// When it said hello first.
+    pub started: Wall,
+}
+
+/// Key `replicas/<id>`, bound to the replica's own store lease: written once a heartbeat interval at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// New at each start of its process.
+    pub id: ReplicaId,
+    /// http://host:port of its worker listener.
+    pub address: String,
+    /// The highest heartbeat number that it got of each worker with a session.
+    pub beats: BTreeMap<WorkerId, u64>,
+}
+
+/// Key `leader`, bound to the leader's own store lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// Who leads.
+    pub replica: ReplicaId,
+}

@@ -1,0 +1,189 @@
+//! Everything stored, as one replica has seen it so far, kept by three verbs: apply, delete, reset.
+//!
+//! Also what only the observer knows: since when, on its own clock, each worker's heartbeat number stands still.
+
+use crate::{
+    connector::{Connector, DeletedConnector, Settings},
+    ids::{ConnectorName, ConnectorUid, Epoch, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
+    keys::{Entry, Key},
+    lease::Owner,
+    status::UnitStatus,
+    task::{TaskSet, UnitDigest},
+    time::Monotonic,
+    worker::{Leader, Replica, Worker},
+};
+use std::collections::BTreeMap;
+
+/// A value and the revision that last wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// The value.
+    pub value: T,
+    /// For guards.
+    pub revision: Revision,
+}
+
+/// A worker's heartbeat as the observer saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// The highest number over all replicas.
+    pub number: u64,
+    /// Since when it stands, on the observer's clock.
+    pub since: Monotonic,
+}
+
+/// What one replica knows of the store.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// Everything up to this revision has been seen.
+    pub revision: Revision,
+    /// By id.
+    pub settings: BTreeMap<SettingsId, Stored<Settings>>,
+    /// By uid.
+    pub connectors: BTreeMap<ConnectorUid, Stored<Connector>>,
+    /// Uids by name.
+    pub names: BTreeMap<(Namespace, ConnectorName), ConnectorUid>,
+    /// Deleted connectors that may still run.
+    pub deleted: BTreeMap<ConnectorUid, Stored<DeletedConnector>>,
+    /// By connector.
+    pub task_sets: BTreeMap<ConnectorUid, Stored<TaskSet>>,
+    /// Grants.
+    pub owners: BTreeMap<Unit, Stored<Owner>>,
+    /// Last transitions.
+    pub statuses: BTreeMap<Unit, Stored<UnitStatus>>,
+    /// Workers.
+    pub workers: BTreeMap<WorkerId, Stored<Worker>>,
+    /// Replicas.
+    pub replicas: BTreeMap<ReplicaId, Stored<Replica>>,
+    /// Who leads.
+    pub leader: Option<Stored<Leader>>,
+    /// The last epoch granted.
+    pub epoch: Option<Stored<Epoch>>,
+    /// Revision of the newest replica document seen.
+    pub replicas_revision: Revision,
+    /// Heartbeats.
+    pub beats: BTreeMap<WorkerId, Beat>,
+    /// Nobody's silence counts before this; set at a leader change and after a gap.
+    pub timers_since: Monotonic,
+}
+
+impl World {
+    /// Takes a put. What is older than what is known of the key is dropped (a duplicated event).
+    pub fn apply(&mut self, key: Key, entry: Entry, revision: Revision, now: Monotonic) {
+        match (key, entry) {
+            (Key::Settings(id), Entry::Settings(value)) => put(&mut self.settings, id, value, revision),
+            (Key::Connector(namespace, name), Entry::Connector(value)) => {
+                let uid = value.uid;
+                if let Some(old) = self.names.insert((namespace, name), uid)
+                    && old != uid
+                {
+                    self.connectors.remove(&old);
+                }
+                put(&mut self.connectors, uid, value, revision);
+            }
+            (Key::Deleted(uid), Entry::Deleted(value)) => put(&mut self.deleted, uid, value, revision),
+            (Key::TaskSet(uid), Entry::TaskSet(value)) => put(&mut self.task_sets, uid, value, revision),
+            (Key::Owner(unit), Entry::Owner(value)) => put(&mut self.owners, unit, value, revision),
+            (Key::Status(unit), Entry::Status(value)) => put(&mut self.statuses, unit, value, revision),
+            (Key::Worker(id), Entry::Worker(value)) => {
+                self.beats.entry(id).or_insert(Beat { number: 0, since: now });
+                put(&mut self.workers, id, value, revision);
+            }
+            (Key::Replica(id), Entry::Replica(value)) => {
+                for (worker, number) in &value.beats {
+                    let beat = self.beats.entry(*worker).or_insert(Beat { number: 0, since: now });
+                    if *number > beat.number {
+                        *beat = Beat { number: *number, since: now };
+                    }
+                }
+                self.replicas_revision = self.replicas_revision.max(revision);
+                put(&mut self.replicas, id, value, revision);
+            }
+            (Key::Leader, Entry::Leader(value)) => self.leader = Some(Stored { value, revision }),
+            (Key::Epoch, Entry::Epoch(value)) => self.epoch = Some(Stored { value, revision }),
+            // Revisions are history, read on demand; a mismatch of key and entry does not come out of the codec.
+            _ => {}
+        }
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Takes a deletion.
+    pub fn delete(&mut self, key: &Key, revision: Revision) {
+        match key {
+            Key::Settings(id) => drop(self.settings.remove(id)),
+            Key::Connector(namespace, name) => {
+                if let Some(uid) = self.names.remove(&(namespace.clone(), name.clone())) {
+                    self.connectors.remove(&uid);
+                }
+            }
+            Key::Deleted(uid) => drop(self.deleted.remove(uid)),
+            Key::TaskSet(uid) => drop(self.task_sets.remove(uid)),
+            Key::Owner(unit) => drop(self.owners.remove(unit)),
+            Key::Status(unit) => drop(self.statuses.remove(unit)),
+            Key::Worker(id) => {
+                self.workers.remove(id);
+                self.beats.remove(id);
+            }
+            Key::Replica(id) => drop(self.replicas.remove(id)),
+            Key::Leader => self.leader = None,
+            Key::Epoch => self.epoch = None,
+            Key::Revision(..) => {}
+        }
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Takes the whole store anew, as of `revision`. Heartbeats start anew too: silence before now proves nothing.
+    pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
+        *self = World { timers_since: now, ..World::default() };
+        for (key, entry, modified) in entries {
+            self.apply(key, entry, modified, now);
+        }
+        self.revision = self.revision.max(revision);
+    }
+
+    /// This replica has just become leader, or has just got the store back: every silence is counted from now.
+    pub fn restart_timers(&mut self, now: Monotonic) {
+        self.timers_since = now;
+        for beat in self.beats.values_mut() {
+            beat.since = now;
+        }
+    }
+
+    /// A connector by name.
+    pub fn connector(&self, namespace: &Namespace, name: &ConnectorName) -> Option<&Stored<Connector>> {
+        self.names.get(&(namespace.clone(), name.clone())).and_then(|uid| self.connectors.get(uid))
+    }
+
+    /// The units of a connector that somebody owns, planner first.
+    pub fn owned_units(&self, connector: ConnectorUid) -> impl Iterator<Item = (&Unit, &Stored<Owner>)> {
+        let first = Unit { connector, kind: UnitKind::Planner };
+        let last = Unit { connector, kind: UnitKind::Task(u32::MAX) };
+        self.owners.range(first..=last)
+    }
+
+    /// What a unit should be running now; None if it should not exist.
+    pub fn wanted_digest(&self, unit: Unit) -> Option<UnitDigest> {
+        let connector = &self.connectors.get(&unit.connector)?.value;
+        match unit.kind {
+            UnitKind::Planner => Some(UnitDigest::of(&connector.settings, &connector.config, None)),
+            UnitKind::Task(number) => {
+                let set = &self.task_sets.get(&unit.connector)?.value;
+                let task = set.tasks.get(number as usize)?;
+                Some(UnitDigest::of(&set.settings, &set.connector_config, Some(task)))
+            }
+        }
+    }
+
+    /// The status that is true now: written under the present grant.
+    pub fn status(&self, unit: &Unit) -> Option<&UnitStatus> {
+        let owner = &self.owners.get(unit)?.value;
+        self.statuses.get(unit).map(|stored| &stored.value).filter(|status| status.epoch == owner.epoch)
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, Stored<V>>, key: K, value: V, revision: Revision) {
+    let newer_known = map.get(&key).is_some_and(|stored| stored.revision > revision);
+    if !newer_known {
+        map.insert(key, Stored { value, revision });
+    }
+}
