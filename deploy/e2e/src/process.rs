@@ -42,6 +42,12 @@ impl Spec {
         self
     }
 
+    /// Adds several arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
     /// Adds a flag and its value.
     pub fn flag(self, flag: &str, value: impl Into<OsString>) -> Self {
         self.arg(flag).arg(value)
@@ -181,6 +187,12 @@ impl Process {
     /// What it has used since its start.
     pub fn usage(&self) -> Result<Usage> {
         Usage::of(self.id())
+    }
+
+    /// Forgets the peak of its memory so far: [`Process::usage`] then tells the peak since now.
+    pub fn reset_peak_memory(&self) -> Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.id());
+        fs::write(&path, "5").with_context(|| format!("writing {path}"))
     }
 
     /// Waits for its end and returns what it used in all, its peak memory as seen while it ran.

@@ -1,1 +1,0 @@
-//! Benchmarks against Kafka Connect and kcat.
