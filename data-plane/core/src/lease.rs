@@ -1,0 +1,162 @@
+//! Until when the worker may run its units.
+//!
+//! The deadline is the lease's length after the worker SENT the last heartbeat that was acknowledged: the leader counts
+//! at least as long from when it saw that heartbeat. Where every listed replica answers HOLD (it cannot reach the store)
+//! or refuses the connection (nobody listens), nobody can grant the units to another: such answers extend the deadline
+//! by the same rule. A silent replica may be cut off and alive; silence extends nothing.
+
+use crate::time::Monotonic;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Heartbeats whose sending time is remembered; older ones can no longer extend the lease.
+const SENT_LIMIT: usize = 256;
+
+/// The worker's lease.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    length: Duration,
+    next: u64,
+    sent: VecDeque<(u64, Monotonic)>,
+    acknowledged: Option<(u64, Monotonic)>,
+    /// Listed replicas, with the latest moment that each proved unable to grant.
+    replicas: BTreeMap<String, Option<Monotonic>>,
+}
+
+impl Lease {
+    /// No lease yet: the deadline is in the past until the first acknowledgement.
+    pub fn new(length: Duration) -> Lease {
+        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: None, replicas: BTreeMap::new() }
+    }
+
+    /// As Welcome says; margins are taken off by the control plane.
+    pub fn set_length(&mut self, length: Duration) {
+        self.length = length;
+    }
+
+    /// The replicas that exist.
+    pub fn listed(&mut self, addresses: impl IntoIterator<Item = String>) {
+        let mut old = std::mem::take(&mut self.replicas);
+        self.replicas = addresses.into_iter().map(|address| (address.clone(), old.remove(&address).flatten())).collect();
+    }
+
+    /// A heartbeat goes out now, over all sessions; gives its number.
+    pub fn send(&mut self, now: Monotonic) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.sent.push_back((number, now));
+        if self.sent.len() > SENT_LIMIT {
+            self.sent.pop_front();
+        }
+        number
+    }
+
+    /// The number that the next heartbeat will have.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The highest heartbeat acknowledged so far.
+    pub fn acknowledged_number(&self) -> u64 {
+        self.acknowledged.map_or(0, |(number, _)| number)
+    }
+
+    /// A replica stored a heartbeat.
+    pub fn acknowledged(&mut self, replica: &str, number: u64) {
+        if let Some(evidence) = self.replicas.get_mut(replica) {
+            *evidence = None;
+        }
+        let Some(at) = self.sent_at(number) else { return };
+        if self.acknowledged.is_none_or(|(known, _)| known < number) {
+            self.acknowledged = Some((number, at));
+        }
+        while self.sent.front().is_some_and(|(first, _)| *first < number.saturating_sub(16)) {
+            self.sent.pop_front();
+        }
+    }
+
+    /// A replica got a heartbeat and cannot store it.
+    pub fn held(&mut self, replica: &str, number: u64) {
+        let at = self.sent_at(number);
+        if let (Some(evidence), Some(at)) = (self.replicas.get_mut(replica), at) {
+            *evidence = (*evidence).max(Some(at));
+        }
+    }
+
+    /// A replica refused the connection that was tried at `tried_at`.
+    pub fn refused(&mut self, replica: &str, tried_at: Monotonic) {
+        if let Some(evidence) = self.replicas.get_mut(replica) {
+            *evidence = (*evidence).max(Some(tried_at));
+        }
+    }
+
+    /// From this moment on nothing may be handed over any more; None before the first acknowledgement.
+    pub fn deadline(&self) -> Option<Monotonic> {
+        let (_, acknowledged_at) = self.acknowledged?;
+        let nobody_can_grant_since = self.replicas.values().copied().min().flatten();
+        Some(nobody_can_grant_since.map_or(acknowledged_at, |at| at.max(acknowledged_at)) + self.length)
+    }
+
+    fn sent_at(&self, number: u64) -> Option<Monotonic> {
+        self.sent.iter().rev().find(|(sent, _)| *sent == number).map(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "http://a";
+    const B: &str = "http://b";
+
+    fn lease() -> Lease {
+        let mut lease = Lease::new(Duration::from_millis(1300));
+        lease.listed([A.to_owned(), B.to_owned()]);
+        lease
+    }
+
+    #[test]
+    fn the_deadline_counts_from_the_sending() {
+        let mut lease = lease();
+        assert_eq!(lease.deadline(), None);
+        let first = lease.send(Monotonic(1000));
+        let second = lease.send(Monotonic(1300));
+        lease.acknowledged(A, second);
+        assert_eq!(lease.deadline(), Some(Monotonic(2600)));
+        lease.acknowledged(B, first);
+        assert_eq!(lease.deadline(), Some(Monotonic(2600)), "a late one does not shorten it");
+        lease.acknowledged(A, 99);
+        assert_eq!(lease.deadline(), Some(Monotonic(2600)), "a number never sent proves nothing");
+    }
+
+    #[test]
+    fn hold_and_refusal_by_all_extend_it_and_silence_of_one_does_not() {
+        let mut lease = lease();
+        let first = lease.send(Monotonic(1000));
+        lease.acknowledged(A, first);
+        let second = lease.send(Monotonic(2000));
+        lease.held(A, second);
+        assert_eq!(lease.deadline(), Some(Monotonic(2300)), "b is silent");
+        lease.refused(B, Monotonic(1500));
+        assert_eq!(lease.deadline(), Some(Monotonic(2800)), "as of the earliest answer");
+        lease.refused(B, Monotonic(2100));
+        assert_eq!(lease.deadline(), Some(Monotonic(3300)));
+        let third = lease.send(Monotonic(2200));
+        lease.acknowledged(A, third);
+        assert_eq!(lease.deadline(), Some(Monotonic(3500)), "an answer takes the evidence back");
+        lease.refused(B, Monotonic(9000));
+        assert_eq!(lease.deadline(), Some(Monotonic(3500)));
+    }
+
+    #[test]
+    fn the_memory_of_sent_heartbeats_is_bounded() {
+        let mut lease = lease();
+        for at in 0..10_000 {
+            lease.send(Monotonic(at));
+        }
+        assert!(lease.sent.len() <= SENT_LIMIT);
+        assert_eq!(lease.next_number(), 10_001);
+    }
+}
