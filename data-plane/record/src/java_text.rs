@@ -1,10 +1,34 @@
 //! Java's text forms: `Double.toString`, `BigDecimal.toString`, and `toString` of what Connect's values are in Java.
 //! All functions append UTF-8 to a byte buffer.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::arena::Arena;
 use crate::value::{Decimal, Value};
+
+/// `new String(bytes, UTF_8)`: malformed sequences become U+FFFD, an encoded surrogate becomes one (not three).
+#[must_use]
+pub fn decode_utf8(bytes: &[u8]) -> Cow<'_, str> {
+    let mut rest = bytes;
+    let mut text = String::new();
+    loop {
+        let error = match std::str::from_utf8(rest) {
+            Ok(valid) if text.is_empty() => return Cow::Borrowed(valid),
+            Ok(valid) => return Cow::Owned(text + valid),
+            Err(error) => error,
+        };
+        let (valid, broken) = rest.split_at(error.valid_up_to());
+        text.push_str(&String::from_utf8_lossy(valid));
+        text.push(char::REPLACEMENT_CHARACTER);
+        let skipped = match broken {
+            [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => 3,
+            [0xed, 0xa0..=0xbf, ..] => 2,
+            _ => error.error_len().unwrap_or(broken.len()),
+        };
+        rest = &broken[skipped..];
+    }
+}
 
 /// Appends `Double.toString(value)`.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
@@ -152,7 +176,7 @@ pub fn write_date(millis: i64, out: &mut Vec<u8>) {
     let shown_year = if year <= 0 { 1 - year } else { year };
     let second = millis.rem_euclid(86_400_000) / 1_000;
     let text = format!(
-        "{} {} {day:02} {:02}:{:02}:{:02} UTC {shown_year:04}",
+        "{} {} {day:02} {:02}:{:02}:{:02} UTC {shown_year}",
         DAYS[weekday as usize],
         MONTHS[month as usize - 1],
         second / 3_600,
@@ -261,6 +285,12 @@ mod tests {
         for (unscaled, scale, expected) in cases {
             assert_eq!(text(|out| write_decimal(&Decimal { unscaled: unscaled.into(), scale }, out)), expected);
         }
+    }
+
+    #[test]
+    fn malformed_text_is_replaced_as_in_java() {
+        assert_eq!(decode_utf8(b"a\xed\xa0\x80b\xed\xa0c\xffd\xe2\x82"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}");
+        assert!(matches!(decode_utf8("zü".as_bytes()), Cow::Borrowed("zü")));
     }
 
     #[test]

@@ -109,6 +109,28 @@ impl Value {
         if let Self::Array(value) = self { Some(value) } else { None }
     }
 
+    /// The Java class that this value is in Connect, for error texts; null has none.
+    #[must_use]
+    pub fn java_class(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "java.lang.Boolean",
+            Self::Int8(_) => "java.lang.Byte",
+            Self::Int16(_) => "java.lang.Short",
+            Self::Int32(_) => "java.lang.Integer",
+            Self::Int64(_) => "java.lang.Long",
+            Self::Float32(_) => "java.lang.Float",
+            Self::Float64(_) => "java.lang.Double",
+            Self::StringSpan(_) | Self::String(_) => "java.lang.String",
+            Self::BytesSpan(_) | Self::Bytes(_) => "[B",
+            Self::Array(_) => "java.util.ArrayList",
+            Self::Map(_) => "java.util.LinkedHashMap",
+            Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
+            Self::Decimal(_) => "java.math.BigDecimal",
+            Self::DateTime(_) => "java.util.Date",
+        }
+    }
+
     /// A copy that outlives the batch: spans become owned text and bytes.
     #[must_use]
     pub fn to_owned_value(&self, arena: &Arena) -> Self {
