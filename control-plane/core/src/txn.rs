@@ -40,8 +40,8 @@ pub struct Txn {
     pub writes: Vec<Write>,
 }
 
-/// Most operations (conditions, and writes) of one transaction; etcd's default limit for each.
-pub const TXN_LIMIT_OPS: usize = 128;
+/// Most operations (conditions, and writes) of one transaction; etcd allows 128, and the store adds its own.
+pub const TXN_LIMIT_OPS: usize = 120;
 
 impl Txn {
     /// An empty one.

@@ -1,0 +1,387 @@
+//! The store on etcd 3.4 and later.
+//!
+//! etcd-client's streams die for good with the connection (its unary calls recover by themselves), so each stream has
+//! a supervisor here: the follower reads everything again and watches from the next revision, the keeper renews the
+//! same lease or makes a new one. A hung etcd is noticed by HTTP/2 keep-alives.
+
+use crate::{Followed, HEAD, Outcome, Store, StoreError};
+use control_plane_core::{
+    connector::ConfigRevision,
+    ids::{ConnectorUid, Revision},
+    keys::{Entry, Key, REPLICAS},
+    txn::{Compare, Txn, Write},
+};
+use etcd_client::{
+    Client, Compare as EtcdCompare, CompareOp, ConnectOptions, Error, EventType, GetOptions, LeaseGrantOptions, PutOptions,
+    TxnOp, WatchOptions,
+};
+use futures::{future::BoxFuture, stream::BoxStream};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Life of this process's session in etcd, in seconds; a dead leader is replaced after it.
+const SESSION_TTL_S: i64 = 3;
+/// Longest wait for an answer of etcd.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Entries read at a time.
+const PAGE: i64 = 1000;
+/// Steps that may wait for a slow reader of the followed view.
+const FOLLOW_BUFFER: usize = 64;
+/// Pause before etcd is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The store on etcd.
+pub struct EtcdStore {
+    client: Client,
+    prefix: Arc<str>,
+    session: watch::Receiver<Option<i64>>,
+    _keeper: KeeperHandle,
+}
+
+/// Ends the keeper with the store.
+struct KeeperHandle(tokio::task::JoinHandle<()>);
+
+impl Drop for KeeperHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl EtcdStore {
+    /// Connects; fails if no endpoint answers within `patience`. Keys lie under `prefix` (such as `/ferry`).
+    pub async fn connect(endpoints: &[String], prefix: &str, patience: Duration) -> Result<EtcdStore, StoreError> {
+        let options = ConnectOptions::new()
+            .with_connect_timeout(CALL_TIMEOUT)
+            .with_keep_alive(Duration::from_secs(2), Duration::from_secs(2))
+            .with_keep_alive_while_idle(true);
+        let unreachable = |cause: String| {
+            StoreError::Unavailable(format!(
+                "etcd at {} was not reached within {} s ({cause}); start it, or correct --etcd",
+                endpoints.join(","),
+                patience.as_secs()
+            ))
+        };
+        let reach = async {
+            let mut last = String::from("no answer");
+            loop {
+                let attempt = async {
+                    let client = Client::connect(endpoints, Some(options.clone())).await?;
+                    client.kv_client().get("health", None).await?;
+                    Ok::<Client, Error>(client)
+                };
+                match timeout(CALL_TIMEOUT, attempt).await {
+                    Ok(Ok(client)) => return Ok(client),
+                    Ok(Err(Error::InvalidUri(error))) => return Err(error.to_string()),
+                    Ok(Err(error)) => last = error.to_string(),
+                    Err(_) => {}
+                }
+                tracing::debug!(error = %last, "etcd is not reached yet");
+                sleep(RETRY).await;
+            }
+        };
+        let client = match timeout(patience, reach).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(bad)) => return Err(unreachable(bad)),
+            Err(_) => return Err(unreachable("no answer".to_owned())),
+        };
+        let (sender, session) = watch::channel(None);
+        let keeper = KeeperHandle(tokio::spawn(keep_session(client.clone(), sender)));
+        let prefix = format!("{}/", prefix.trim_end_matches('/'));
+        Ok(EtcdStore { client, prefix: prefix.into(), session, _keeper: keeper })
+    }
+
+    fn path(&self, key: &Key) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    async fn commit_now(&self, txn: Txn) -> Result<Outcome, StoreError> {
+        let compares: Vec<EtcdCompare> = txn
+            .compares
+            .iter()
+            .map(|compare| match compare {
+                Compare::Unchanged(key, revision) => {
+                    EtcdCompare::mod_revision(self.path(key), CompareOp::Equal, revision.0)
+                }
+                Compare::Absent(key) => EtcdCompare::mod_revision(self.path(key), CompareOp::Equal, 0),
+                Compare::NoReplicaNewer(revision) => {
+                    EtcdCompare::mod_revision(format!("{}{REPLICAS}", self.prefix), CompareOp::Less, revision.0 + 1)
+                        .with_prefix()
+                }
+            })
+            .collect();
+        let durable = txn.writes.iter().any(|write| !write.key().is_ephemeral());
+        let mut operations = Vec::with_capacity(txn.writes.len() + 1);
+        for write in txn.writes {
+            operations.push(match write {
+                Write::Put(key, value) => {
+                    let options = match key.is_ephemeral() {
+                        true => Some(PutOptions::new().with_lease(self.session_lease().await?)),
+                        false => None,
+                    };
+                    TxnOp::put(self.path(&key), value, options)
+                }
+                Write::Delete(key) => TxnOp::delete(self.path(&key), None),
+            });
+        }
+        if durable {
+            operations.push(TxnOp::put(format!("{}{HEAD}", self.prefix), "", None));
+        }
+        let request = etcd_client::Txn::new().when(compares).and_then(operations);
+        let mut client = self.client.kv_client();
+        let response = call(client.txn(request)).await?;
+        let revision = response.header().map_or(0, |header| header.revision());
+        Ok(if response.succeeded() { Outcome::Committed(Revision(revision)) } else { Outcome::Refused })
+    }
+
+    async fn session_lease(&self) -> Result<i64, StoreError> {
+        let mut session = self.session.clone();
+        let held = timeout(CALL_TIMEOUT, session.wait_for(Option::is_some)).await;
+        match held {
+            Ok(Ok(lease)) => lease.ok_or_else(no_session),
+            _ => Err(no_session()),
+        }
+    }
+}
+
+impl Store for EtcdStore {
+    fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Outcome, StoreError>> {
+        Box::pin(self.commit_now(txn))
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        Box::pin(async {
+            let mut client = self.client.kv_client();
+            let response = call(client.get(format!("{}{HEAD}", self.prefix), None)).await?;
+            Ok(Revision(response.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision)))
+        })
+    }
+
+    fn follow(&self) -> BoxStream<'static, Followed> {
+        let (sender, receiver) = mpsc::channel(FOLLOW_BUFFER);
+        tokio::spawn(follow(self.client.clone(), self.prefix.clone(), sender));
+        Box::pin(ReceiverStream::new(receiver))
+    }
+
+    fn history(&self, connector: ConnectorUid) -> BoxFuture<'_, Result<Vec<ConfigRevision>, StoreError>> {
+        Box::pin(async move {
+            let from = format!("{}revisions/{connector}/", self.prefix);
+            let mut client = self.client.kv_client();
+            let response = call(client.get(from, Some(GetOptions::new().with_prefix()))).await?;
+            let mut revisions = Vec::new();
+            for stored in response.kvs() {
+                let path = String::from_utf8_lossy(stored.key());
+                let key = Key::parse(path.strip_prefix(&*self.prefix).unwrap_or(&path))?;
+                if let Entry::Revision(revision) = key.decode(stored.value())? {
+                    revisions.push(revision);
+                }
+            }
+            Ok(revisions)
+        })
+    }
+}
+
+async fn call<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    match timeout(CALL_TIMEOUT, answer).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(store_error(error)),
+        Err(_) => Err(StoreError::Unavailable(format!("no answer of etcd within {} s", CALL_TIMEOUT.as_secs()))),
+    }
+}
+
+fn store_error(error: Error) -> StoreError {
+    match &error {
+        Error::GRpcStatus(status) if status.message().contains("request is too large") => {
+            StoreError::TooLarge(status.message().to_owned())
+        }
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+fn no_session() -> StoreError {
+    StoreError::Unavailable("this process has no session in etcd at the moment".to_owned())
+}
+
+/// Keeps one lease alive; makes another where it is gone.
+async fn keep_session(client: Client, session: watch::Sender<Option<i64>>) {
+    loop {
+        let known = *session.borrow();
+        let lease = match known {
+            Some(lease) => lease,
+            None => {
+                let mut granter = client.lease_client();
+                match timeout(CALL_TIMEOUT, granter.grant(SESSION_TTL_S, None::<LeaseGrantOptions>)).await {
+                    Ok(Ok(granted)) => {
+                        let _ = session.send(Some(granted.id()));
+                        granted.id()
+                    }
+                    _ => {
+                        sleep(RETRY).await;
+                        continue;
+                    }
+                }
+            }
+        };
+        if renew_until_it_fails(&client, lease).await == LeaseEnd::Gone {
+            let _ = session.send(None);
+        }
+        sleep(RETRY).await;
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum LeaseEnd {
+    /// etcd says that there is no such lease.
+    Gone,
+    /// The stream broke; the lease may live.
+    Unknown,
+}
+
+async fn renew_until_it_fails(client: &Client, lease: i64) -> LeaseEnd {
+    let mut leases = client.lease_client();
+    let (mut keeper, mut answers) = match timeout(CALL_TIMEOUT, leases.keep_alive(lease)).await {
+        Ok(Ok(streams)) => streams,
+        Ok(Err(Error::LeaseKeepAliveError(_))) => return LeaseEnd::Gone,
+        _ => return LeaseEnd::Unknown,
+    };
+    loop {
+        if !matches!(timeout(CALL_TIMEOUT, keeper.keep_alive()).await, Ok(Ok(()))) {
+            return LeaseEnd::Unknown;
+        }
+        match timeout(CALL_TIMEOUT, answers.message()).await {
+            Ok(Ok(Some(answer))) if answer.ttl() > 0 => {}
+            Ok(Ok(Some(_))) => return LeaseEnd::Gone,
+            _ => return LeaseEnd::Unknown,
+        }
+        sleep(Duration::from_millis(SESSION_TTL_S as u64 * 1000 / 4)).await;
+    }
+}
+
+async fn follow(client: Client, prefix: Arc<str>, sender: mpsc::Sender<Followed>) {
+    while !sender.is_closed() {
+        let step = match follow_until_it_fails(&client, &prefix, &sender).await {
+            Ok(()) => return,
+            Err(error @ StoreError::Unreadable(_)) => {
+                let _ = sender.send(Followed::Broken(error)).await;
+                return;
+            }
+            Err(error) => Followed::Away(error),
+        };
+        if sender.send(step).await.is_err() {
+            return;
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Returns Ok only when nobody listens any more.
+async fn follow_until_it_fails(client: &Client, prefix: &str, sender: &mpsc::Sender<Followed>) -> Result<(), StoreError> {
+    let (entries, revision) = read_everything(client, prefix).await?;
+    let mut watcher = client.watch_client();
+    let options = WatchOptions::new().with_prefix().with_start_revision(revision.0 + 1);
+    let mut stream = call(watcher.watch(prefix, Some(options))).await?;
+    if sender.send(Followed::Reset { entries, revision }).await.is_err() {
+        return Ok(());
+    }
+    let mut told = revision;
+    loop {
+        let message = tokio::select! {
+            message = stream.message() => message.map_err(store_error)?,
+            () = sender.closed() => return Ok(()),
+        };
+        let Some(response) = message else {
+            return Err(StoreError::Unavailable("etcd ended the watch".to_owned()));
+        };
+        if response.canceled() || response.compact_revision() > 0 {
+            return Err(StoreError::Unavailable(format!("etcd cancelled the watch: {}", response.cancel_reason())));
+        }
+        let mut changes = Vec::with_capacity(response.events().len());
+        let mut upto = told;
+        for event in response.events() {
+            let Some(stored) = event.kv() else { continue };
+            let revision = Revision(stored.mod_revision());
+            // etcd 3.4 can repeat events.
+            if revision <= told {
+                continue;
+            }
+            upto = upto.max(revision);
+            match event.event_type() {
+                EventType::Put => {
+                    if let Some((key, entry, _)) = followed_entry(prefix, stored)? {
+                        changes.push((key, Some(entry), revision));
+                    }
+                }
+                EventType::Delete => {
+                    if let Some(key) = followed_key(prefix, stored.key())? {
+                        changes.push((key, None, revision));
+                    }
+                }
+            }
+        }
+        told = upto;
+        if sender.send(Followed::Changes { changes, revision: told }).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn read_everything(
+    client: &Client,
+    prefix: &str,
+) -> Result<(Vec<(Key, Entry, Revision)>, Revision), StoreError> {
+    let mut kv = client.kv_client();
+    let mut entries = Vec::new();
+    let end = prefix_end(prefix);
+    let mut from = prefix.as_bytes().to_vec();
+    let mut as_of = 0;
+    loop {
+        let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE).with_revision(as_of);
+        let page = call(kv.get(from.clone(), Some(options))).await?;
+        if as_of == 0 {
+            as_of = page.header().map_or(0, |header| header.revision());
+        }
+        for stored in page.kvs() {
+            if let Some(entry) = followed_entry(prefix, stored)? {
+                entries.push(entry);
+            }
+        }
+        match page.kvs().last() {
+            Some(last) if page.more() => {
+                from = last.key().to_vec();
+                from.push(0);
+            }
+            _ => return Ok((entries, Revision(as_of))),
+        }
+    }
+}
+
+fn prefix_end(prefix: &str) -> Vec<u8> {
+    // The prefix ends in '/', and '0' follows it.
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
+/// The key of the followed view; None for what is not part of it.
+fn followed_key(prefix: &str, path: &[u8]) -> Result<Option<Key>, StoreError> {
+    let path = String::from_utf8_lossy(path);
+    let relative = path.strip_prefix(prefix).unwrap_or(&path);
+    if relative == HEAD {
+        return Ok(None);
+    }
+    Ok(Some(Key::parse(relative)?).filter(|key| !matches!(key, Key::Revision(..))))
+}
+
+fn followed_entry(
+    prefix: &str,
+    stored: &etcd_client::KeyValue,
+) -> Result<Option<(Key, Entry, Revision)>, StoreError> {
+    let Some(key) = followed_key(prefix, stored.key())? else { return Ok(None) };
+    let entry = key.decode(stored.value())?;
+    Ok(Some((key, entry, Revision(stored.mod_revision()))))
+}

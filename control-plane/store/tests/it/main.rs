@@ -1,0 +1,68 @@
+//! The store's contract, on the embedded database and on a real etcd.
+//!
+//! The etcd binaries come from FERRY_ETCD (paths joined by ':'); every one of them is tested.
+
+mod contract;
+mod etcd_process;
+
+use control_plane_store::{Store, embedded::EmbeddedStore, etcd::EtcdStore};
+use std::{sync::Arc, time::Duration};
+
+#[tokio::test]
+async fn embedded() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).expect("open");
+    contract::run(Arc::new(store)).await;
+    assert!(EmbeddedStore::open(&path).is_ok(), "the file is free again, and readable");
+}
+
+#[tokio::test]
+async fn embedded_entries_survive_and_ephemeral_ones_do_not() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("store.redb");
+    {
+        let store = EmbeddedStore::open(&path).expect("open");
+        contract::seed(&store).await;
+        assert!(EmbeddedStore::open(&path).is_err(), "one process at a time");
+    }
+    let store = EmbeddedStore::open(&path).expect("open again");
+    contract::seeded_without_ephemeral(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd() {
+    for binary in etcd_process::binaries() {
+        let etcd = etcd_process::Etcd::start(&binary);
+        let store = EtcdStore::connect(&[etcd.url()], "/contract", Duration::from_secs(20)).await.expect("connect");
+        contract::run(Arc::new(store)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_that_is_killed_and_comes_back() {
+    for binary in etcd_process::binaries() {
+        let mut etcd = etcd_process::Etcd::start(&binary);
+        let store = EtcdStore::connect(&[etcd.url()], "/gap", Duration::from_secs(20)).await.expect("connect");
+        contract::seed(&store).await;
+        let mut followed = store.follow();
+        contract::expect_reset(&mut followed).await;
+        etcd.kill();
+        contract::expect_away(&mut followed).await;
+        assert!(store.head().await.is_err());
+        etcd.restart();
+        contract::expect_reset(&mut followed).await;
+        contract::run(Arc::new(store)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_etcd_is_named() {
+    let port = etcd_process::free_port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let error = match EtcdStore::connect(std::slice::from_ref(&endpoint), "/x", Duration::from_secs(1)).await {
+        Ok(_) => panic!("nobody listens there"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains(&endpoint) && error.contains("--etcd") && error.contains("1 s"), "{error}");
+}
