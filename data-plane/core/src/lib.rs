@@ -1,6 +1,8 @@
 //! The worker's decisions: leases, assignment, acks, offsets. Pure.
 
+pub mod acks;
 pub mod assignment;
+pub mod backoff;
 pub mod lease;
 pub mod report;
 pub mod time;
