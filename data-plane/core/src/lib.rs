@@ -4,5 +4,6 @@ pub mod acks;
 pub mod assignment;
 pub mod backoff;
 pub mod lease;
+pub mod offsets;
 pub mod report;
 pub mod time;

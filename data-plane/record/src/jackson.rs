@@ -1,6 +1,10 @@
 //! JSON text as Jackson writes it under Connect: the bytes matter, since keys of the offsets topic are compared and hashed raw.
 
+mod read;
+
 use crate::java_text;
+
+pub use read::{Json, JsonError, read};
 
 /// Appends a JSON string: short escapes, `\u00XX` for other control characters, surrogate escapes beyond the basic plane, the
 /// rest of Unicode raw.
