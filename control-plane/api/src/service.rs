@@ -318,7 +318,9 @@ pub enum ServiceError {
         violations: Vec<Violation>,
     },
     /// Somebody else changed it since.
-    #[error("the etag {given:?} is stale: the connector has changed since; read it again (its etag is now {current:?})")]
+    #[error(
+        "the etag {given:?} is stale: the connector has changed since; read it again (its etag is now {current:?})"
+    )]
     StaleEtag {
         /// What the caller gave.
         given: String,
