@@ -99,6 +99,8 @@ pub struct DeletedConnector {
     pub name: ConnectorName,
     /// Its settings.
     pub settings: SettingsId,
+    /// Its last config generation: its history goes with it.
+    pub config_generation: Generation,
 }
 
 /// Key `revisions/<uid>/<n>`: one accepted state of a connector's config.
@@ -119,6 +121,11 @@ pub struct ConfigRevision {
 
 /// How many revisions of a connector are kept.
 pub const REVISIONS_KEPT: u64 = 50;
+
+/// The revisions that exist when `last` is the newest.
+pub fn kept_revisions(last: Generation) -> impl Iterator<Item = Generation> {
+    (last.0.saturating_sub(REVISIONS_KEPT - 1).max(1)..=last.0).map(Generation)
+}
 
 /// Key `settings/<id>`: one Kafka cluster's worker settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

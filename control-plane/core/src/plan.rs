@@ -6,7 +6,7 @@
 //! a connector are free before any changed one is granted; unchanged ones run on.
 
 use crate::{
-    connector::{Connector, TargetState},
+    connector::{Connector, TargetState, kept_revisions},
     ids::{ConnectorUid, Epoch, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::{FenceClass, GrantState, Owner},
@@ -271,12 +271,14 @@ impl Plan {
         }
         for uid in &self.bury {
             let Some(deleted) = world.deleted.get(uid) else { continue };
+            let burial = Txn::new()
+                .when(leader.clone())
+                .when(Compare::Unchanged(Key::Deleted(*uid), deleted.revision))
+                .delete(Key::TaskSet(*uid))
+                .delete(Key::Deleted(*uid));
             txns.push(
-                Txn::new()
-                    .when(leader.clone())
-                    .when(Compare::Unchanged(Key::Deleted(*uid), deleted.revision))
-                    .delete(Key::TaskSet(*uid))
-                    .delete(Key::Deleted(*uid)),
+                kept_revisions(deleted.value.config_generation)
+                    .fold(burial, |txn, generation| txn.delete(Key::Revision(*uid, generation))),
             );
         }
         txns

@@ -35,13 +35,21 @@ pub struct UnitDigest(u64);
 
 impl UnitDigest {
     /// The digest of a planner, whose task config is empty, or of a task.
-    pub fn of(settings: &SettingsId, connector_config: &Config, task_config: Option<&Config>) -> UnitDigest {
+    ///
+    /// A change of the settings' generation is a change of everything that runs under them.
+    pub fn of(
+        settings: &SettingsId,
+        settings_generation: Generation,
+        connector_config: &Config,
+        task_config: Option<&Config>,
+    ) -> UnitDigest {
         fn feed(hash: &mut Sha256, text: &str) {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
         let mut hash = Sha256::new();
         feed(&mut hash, settings.as_str());
+        hash.update(settings_generation.0.to_be_bytes());
         for (mark, config) in [("c", Some(connector_config)), ("t", task_config)] {
             feed(&mut hash, mark);
             for (key, value) in config.into_iter().flatten() {

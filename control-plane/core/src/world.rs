@@ -4,7 +4,7 @@
 
 use crate::{
     connector::{Connector, DeletedConnector, Settings},
-    ids::{ConnectorName, ConnectorUid, Epoch, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
+    ids::{ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
     keys::{Entry, Key},
     lease::Owner,
     status::UnitStatus,
@@ -165,13 +165,21 @@ impl World {
     pub fn wanted_digest(&self, unit: Unit) -> Option<UnitDigest> {
         let connector = &self.connectors.get(&unit.connector)?.value;
         match unit.kind {
-            UnitKind::Planner => Some(UnitDigest::of(&connector.settings, &connector.config, None)),
+            UnitKind::Planner => {
+                let generation = self.settings_generation(&connector.settings);
+                Some(UnitDigest::of(&connector.settings, generation, &connector.config, None))
+            }
             UnitKind::Task(number) => {
                 let set = &self.task_sets.get(&unit.connector)?.value;
                 let task = set.tasks.get(number as usize)?;
-                Some(UnitDigest::of(&set.settings, &set.connector_config, Some(task)))
+                let generation = self.settings_generation(&set.settings);
+                Some(UnitDigest::of(&set.settings, generation, &set.connector_config, Some(task)))
             }
         }
+    }
+
+    fn settings_generation(&self, id: &SettingsId) -> Generation {
+        self.settings.get(id).map_or(Generation::default(), |settings| settings.value.generation)
     }
 
     /// The status that is true now: written under the present grant.

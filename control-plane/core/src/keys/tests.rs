@@ -68,7 +68,7 @@ fn owners_are_tiny() {
         epoch: Epoch { incarnation: 1, counter: 42 },
         state: GrantState::Revoking,
         fence_class: FenceClass::Lease,
-        digest: UnitDigest::of(&SettingsId::default(), &config(), None),
+        digest: UnitDigest::of(&SettingsId::default(), Generation(1), &config(), None),
     };
     let unit = Unit { connector: uid(), kind: UnitKind::Task(3) };
     golden(
@@ -76,7 +76,7 @@ fn owners_are_tiny() {
         "owners/01920000-0000-7000-8000-000000000001/3",
         &owner,
         Entry::Owner(owner.clone()),
-        r#"{"v":1,"worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":42},"state":"REVOKING","fence_class":"LEASE","digest":"9edf153f200507e5"}"#,
+        r#"{"v":1,"worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":42},"state":"REVOKING","fence_class":"LEASE","digest":"afca6f252fd59594"}"#,
     );
 }
 

@@ -346,7 +346,7 @@ fn a_recreated_connector_waits_for_its_namesake() {
     cluster.world.delete(&Key::Connector(old.namespace.clone(), old.name.clone()), revision);
     cluster.put(
         Key::Deleted(uid(1)),
-        Entry::Deleted(DeletedConnector { namespace: old.namespace, name: old.name, settings: old.settings }),
+        Entry::Deleted(DeletedConnector { namespace: old.namespace, name: old.name, settings: old.settings, config_generation: Generation(3) }),
     );
     cluster.connector(2, "c", &[]);
     cluster.step();

@@ -1,0 +1,140 @@
+//! Leads, if nobody else does: plans, and stores what was planned.
+
+use crate::{cache::Cache, clock::Clock};
+use control_plane_core::{
+    ids::{ReplicaId, Revision},
+    keys::{Key, encode},
+    plan::{GrantChain, Plan, plan},
+    policy::Policy,
+    txn::{Compare, Txn},
+    worker::Leader,
+};
+use control_plane_store::{Outcome, Store, StoreError};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// Pause after a refused or failed transaction, so that the view can catch up.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Longest time between two looks at an unchanged world.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The leading loop of a replica.
+pub struct LeaderLoop {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What is known of it.
+    pub cache: Cache,
+    /// The clock.
+    pub clock: Clock,
+    /// Who we are.
+    pub replica: ReplicaId,
+    /// The numbers.
+    pub policy: Policy,
+}
+
+impl LeaderLoop {
+    /// Runs for ever.
+    pub async fn run(self) {
+        let mut progress = self.cache.subscribe();
+        let mut led = None;
+        loop {
+            progress.borrow_and_update();
+            let wait = if self.cache.progress().live { self.step(&mut led).await } else { IDLE };
+            if timeout(wait, progress.changed()).await.is_ok_and(|changed| changed.is_err()) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is to be done; says how long nothing will be, if nothing changes.
+    async fn step(&self, led: &mut Option<Revision>) -> Duration {
+        let leader = self.cache.world().leader.clone();
+        match leader {
+            None => {
+                *led = None;
+                self.campaign().await;
+                return IDLE;
+            }
+            Some(leader) if leader.value.replica != self.replica => {
+                *led = None;
+                return IDLE;
+            }
+            Some(leader) if *led != Some(leader.revision) => {
+                tracing::info!(replica = %self.replica, "leads");
+                *led = Some(leader.revision);
+                self.cache.write().world().restart_timers(self.clock.now());
+            }
+            Some(_) => {}
+        }
+        let (plan, world) = {
+            let world = self.cache.world();
+            let plan = plan(&world, &self.policy, self.clock.now());
+            if plan.is_empty() {
+                let idle = plan.again_at.map_or(IDLE, |at| at.since(self.clock.now()));
+                return idle.max(Duration::from_millis(1)).min(IDLE);
+            }
+            (plan, world.clone())
+        };
+        match self.execute(&plan, &world).await {
+            Ok(Some(revision)) => {
+                // Planning again before the view has caught up would decide the same things.
+                if let Err(error) = self.cache.reach(revision).await {
+                    tracing::warn!(%error, "the view lags behind");
+                }
+                Duration::ZERO
+            }
+            Ok(None) => {
+                sleep(PAUSE).await;
+                Duration::ZERO
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a plan could not be stored");
+                sleep(PAUSE * 10).await;
+                PAUSE
+            }
+        }
+    }
+
+    async fn campaign(&self) {
+        let leader = Leader { replica: self.replica };
+        let txn = Txn::new().when(Compare::Absent(Key::Leader)).put(Key::Leader, encode(&leader));
+        match self.store.commit(txn).await {
+            Ok(Outcome::Committed(revision)) => {
+                if let Err(error) = self.cache.reach(revision).await {
+                    tracing::warn!(%error, "the view lags behind");
+                }
+            }
+            Ok(Outcome::Refused) => {}
+            Err(error) => tracing::debug!(%error, "the election was not reached"),
+        }
+    }
+
+    /// Gives the revision of the last transaction that was committed.
+    async fn execute(
+        &self,
+        plan: &Plan,
+        world: &control_plane_core::world::World,
+    ) -> Result<Option<Revision>, StoreError> {
+        for worker in &plan.expire {
+            tracing::warn!(%worker, "the worker's lease has ended");
+        }
+        let mut last = None;
+        for txn in plan.txns(world) {
+            if let Outcome::Committed(revision) = self.store.commit(txn).await? {
+                last = last.max(Some(revision));
+            }
+        }
+        let mut chain = GrantChain::new(world);
+        let mut grants = plan.grant.as_slice();
+        while let Some(txn) = chain.next(world, &mut grants) {
+            match self.store.commit(txn).await? {
+                Outcome::Committed(revision) => {
+                    chain.committed(revision);
+                    last = last.max(Some(revision));
+                }
+                Outcome::Refused => break,
+            }
+        }
+        Ok(last)
+    }
+}

@@ -1,0 +1,64 @@
+//! `ferry-control-plane`: the control plane on etcd.
+
+use anyhow::Context;
+use clap::Parser;
+use control_plane_server::{
+    args::Args,
+    properties,
+    run::{Listen, run},
+};
+use control_plane_store::etcd::EtcdStore;
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("FERRY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; the exit code says it too.
+            let _ = writeln!(std::io::stderr(), "ferry-control-plane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let settings = properties::distributed(&args.config)?;
+    let patience = Duration::from_secs(args.etcd_timeout_s);
+    let store = EtcdStore::connect(&args.etcd, &args.etcd_prefix, patience).await?;
+    let listen = Listen {
+        grpc: args.grpc_listen,
+        workers: args.worker_listen,
+        workers_advertised: args.worker_advertise,
+        rest: args.rest_listen,
+        admin: args.admin_listen,
+    };
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("SIGTERM cannot be handled")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        signalled.cancel();
+    });
+    run(Arc::new(store), settings, listen, stop, |listening| {
+        // Whoever waits for the line reads it; nobody else is hurt by its loss.
+        let _ = writeln!(
+            std::io::stdout(),
+            "ferry-control-plane {} ready: grpc {}, workers {}, rest {}, admin {}",
+            listening.replica,
+            listening.grpc,
+            listening.workers,
+            listening.rest,
+            listening.admin
+        );
+    })
+    .await
+}

@@ -1,0 +1,219 @@
+//! What workers report, stored under guards: an older epoch, or a generation that is past, changes nothing.
+
+use crate::{cache::Cache, clock::Clock};
+use control_plane_core::{
+    connector::{Config, TargetState},
+    ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
+    keys::{Key, encode},
+    lease::Owner,
+    status::{PluginError, RunState, UnitStatus},
+    task::{TASK_SET_LIMIT_BYTES, TaskSet},
+    time::Wall,
+    txn::{Compare, Txn},
+    worker::{Worker, WorkerState},
+    world::{Stored, World},
+};
+use control_plane_store::{Outcome, Store, StoreError};
+use std::sync::Arc;
+
+/// What became of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored.
+    Accepted,
+    /// Its grant or generation is past.
+    Void,
+    /// It cannot be stored; the text is for the user.
+    Refused(String),
+}
+
+/// Tries against a store that keeps changing.
+const TRIES: usize = 10;
+
+/// Stores workers' reports.
+#[derive(Clone)]
+pub struct Reports {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What is known of it.
+    pub cache: Cache,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// A unit's transition, as a worker tells it.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// The unit.
+    pub unit: Unit,
+    /// The grant.
+    pub epoch: Epoch,
+    /// The state.
+    pub state: RunState,
+    /// With Failed.
+    pub error: Option<PluginError>,
+    /// Automatic starts.
+    pub restarts: u32,
+    /// Milliseconds until the next one; 0: none.
+    pub next_attempt_ms: u64,
+    /// Version of the plugin.
+    pub version: String,
+    /// How long ago.
+    pub age_ms: u64,
+}
+
+impl Reports {
+    /// A unit changed its state.
+    pub async fn transition(&self, worker: WorkerId, report: Transition) -> Result<Verdict, StoreError> {
+        let wall = self.clock.wall();
+        let status = UnitStatus {
+            state: report.state,
+            worker,
+            epoch: report.epoch,
+            since: Wall(wall.0 - report.age_ms as i64),
+            error: report.error,
+            restarts: report.restarts,
+            next_attempt: (report.next_attempt_ms > 0).then(|| Wall(wall.0 + report.next_attempt_ms as i64)),
+            version: report.version,
+        };
+        self.under_grant(worker, report.unit, report.epoch, |_, owner| {
+            let guard = Compare::Unchanged(Key::Owner(report.unit), owner.revision);
+            Step::Store(Txn::new().when(guard).put(Key::Status(report.unit), encode(&status)))
+        })
+        .await
+    }
+
+    /// A grant has ended on its worker.
+    pub async fn ended(&self, worker: WorkerId, unit: Unit, epoch: Epoch) -> Result<Verdict, StoreError> {
+        self.under_grant(worker, unit, epoch, |_, owner| {
+            let guard = Compare::Unchanged(Key::Owner(unit), owner.revision);
+            Step::Store(Txn::new().when(guard).delete(Key::Owner(unit)))
+        })
+        .await
+    }
+
+    /// A planner made tasks.
+    pub async fn task_set(
+        &self,
+        worker: WorkerId,
+        uid: ConnectorUid,
+        epoch: Epoch,
+        config_generation: Generation,
+        tasks: Vec<Config>,
+    ) -> Result<Verdict, StoreError> {
+        let planner = Unit { connector: uid, kind: UnitKind::Planner };
+        self.under_grant(worker, planner, epoch, |world, owner| {
+            let Some(connector) = world.connectors.get(&uid) else { return Step::Done(Verdict::Void) };
+            let current = connector.value.config_generation == config_generation;
+            if !current || connector.value.target == TargetState::Stopped {
+                return Step::Done(Verdict::Void);
+            }
+            let old = world.task_sets.get(&uid);
+            let set = TaskSet {
+                connector: uid,
+                number: old.map_or(Generation::FIRST, |old| old.value.number.next()),
+                config_generation,
+                connector_config: connector.value.config.clone(),
+                settings: connector.value.settings.clone(),
+                tasks: tasks.clone(),
+            };
+            if old.is_some_and(|old| TaskSet { number: old.value.number, ..set.clone() } == old.value) {
+                return Step::Done(Verdict::Accepted);
+            }
+            let value = encode(&set);
+            if value.len() > TASK_SET_LIMIT_BYTES {
+                return Step::Done(Verdict::Refused(format!(
+                    "the connector made {} tasks whose configs take {} bytes together; at most {} can be stored: lower \
+                     tasks.max or shorten the configs",
+                    tasks.len(),
+                    value.len(),
+                    TASK_SET_LIMIT_BYTES
+                )));
+            }
+            let named = Key::Connector(connector.value.namespace.clone(), connector.value.name.clone());
+            let old_guard = match old {
+                Some(old) => Compare::Unchanged(Key::TaskSet(uid), old.revision),
+                None => Compare::Absent(Key::TaskSet(uid)),
+            };
+            let txn = Txn::new()
+                .when(Compare::Unchanged(Key::Owner(planner), owner.revision))
+                .when(Compare::Unchanged(named, connector.revision))
+                .when(old_guard)
+                .put(Key::TaskSet(uid), value);
+            Step::Store(txn)
+        })
+        .await
+    }
+
+    /// The worker is asked, or asks, to be drained; or it says goodbye (it holds nothing any more).
+    pub async fn worker_state(&self, id: WorkerId, state: WorkerState) -> Result<bool, StoreError> {
+        for _ in 0..TRIES {
+            let worker = self.cache.world().workers.get(&id).cloned();
+            let Some(Stored { value, revision }) = worker else { return Ok(false) };
+            if value.state == state || value.state == WorkerState::Expired {
+                return Ok(true);
+            }
+            let txn = Txn::new()
+                .when(Compare::Unchanged(Key::Worker(id), revision))
+                .put(Key::Worker(id), encode(&Worker { state, ..value }));
+            match self.store.commit(txn).await? {
+                Outcome::Committed(revision) => {
+                    self.cache.reach(revision).await?;
+                    return Ok(true);
+                }
+                Outcome::Refused => self.cache.up_to_date(&*self.store).await?,
+            }
+        }
+        Err(contended())
+    }
+
+    async fn under_grant(
+        &self,
+        worker: WorkerId,
+        unit: Unit,
+        epoch: Epoch,
+        mut decide: impl FnMut(&World, &Stored<Owner>) -> Step,
+    ) -> Result<Verdict, StoreError> {
+        for _ in 0..TRIES {
+            let step = {
+                let world = self.cache.world();
+                match world.owners.get(&unit) {
+                    Some(owner) if owner.value.epoch == epoch && owner.value.worker == worker => decide(&world, owner),
+                    Some(owner) if owner.value.epoch > epoch => Step::Done(Verdict::Void),
+                    _ if world.epoch.as_ref().is_some_and(|stored| stored.value >= epoch) => Step::Done(Verdict::Void),
+                    // The grant is newer than this replica's view.
+                    _ => Step::Behind,
+                }
+            };
+            match step {
+                Step::Done(verdict) => return Ok(verdict),
+                Step::Behind => {}
+                Step::Store(txn) => match self.store.commit(txn).await? {
+                    Outcome::Committed(revision) => {
+                        self.reached(revision).await;
+                        return Ok(Verdict::Accepted);
+                    }
+                    Outcome::Refused => {}
+                },
+            }
+            self.cache.up_to_date(&*self.store).await?;
+        }
+        Err(contended())
+    }
+
+    async fn reached(&self, revision: Revision) {
+        if let Err(error) = self.cache.reach(revision).await {
+            tracing::warn!(%error, "the view lags behind");
+        }
+    }
+}
+
+enum Step {
+    Store(Txn),
+    Done(Verdict),
+    Behind,
+}
+
+fn contended() -> StoreError {
+    StoreError::Unavailable("the entry is being changed by others again and again".to_owned())
+}

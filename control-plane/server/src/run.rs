@@ -1,0 +1,269 @@
+//! Puts the parts together and runs them until they are told to end.
+
+use crate::{
+    admin::{self, Admin},
+    cache::Cache,
+    clock::Clock,
+    control::Control,
+    hub::{self, Hub, ToHub},
+    leader::LeaderLoop,
+    progress::ProgressTable,
+    reports::Reports,
+    session::WorkerSessions,
+    sessions::Sessions,
+    view::Viewer,
+};
+use anyhow::{Context, anyhow};
+use control_plane_api::service::Service;
+use control_plane_core::{
+    connector::{Config, Settings},
+    ids::{Generation, ReplicaId, SettingsId},
+    keys::{Key, encode},
+    policy::Policy,
+    txn::{Compare, Txn},
+};
+use control_plane_store::{Outcome, Store};
+use proto::worker_v1::session_service_server::SessionServiceServer;
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Where to listen; port 0 takes a free one.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Users' gRPC.
+    pub grpc: SocketAddr,
+    /// Workers.
+    pub workers: SocketAddr,
+    /// Where workers reach that, if not there.
+    pub workers_advertised: Option<String>,
+    /// Kafka Connect's REST API.
+    pub rest: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+}
+
+/// Where a running control plane listens.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Its id.
+    pub replica: ReplicaId,
+    /// Users' gRPC.
+    pub grpc: SocketAddr,
+    /// Workers.
+    pub workers: SocketAddr,
+    /// Kafka Connect's REST API.
+    pub rest: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+}
+
+/// How often dead HTTP/2 connections are looked for.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Largest message of a worker.
+const MAX_WORKER_MESSAGE_BYTES: usize = 4 << 20;
+/// How long the store may take to be read at the start.
+const FIRST_READ: Duration = Duration::from_secs(60);
+
+/// Runs a control plane on `store` until `stop` is cancelled or something breaks for good. `ready` is called once all
+/// listeners are open and the store was read.
+pub async fn run(
+    store: Arc<dyn Store>,
+    settings: Config,
+    listen: Listen,
+    stop: CancellationToken,
+    ready: impl FnOnce(&Listening),
+) -> anyhow::Result<()> {
+    let admin_listener = bind(listen.admin, "--admin-listen").await?;
+    let grpc_listener = bind(listen.grpc, "--grpc-listen").await?;
+    let rest_listener = bind(listen.rest, "--rest-listen").await?;
+    // Tried now so that a taken port is told at once, and opened last: a worker must be refused, not left without an
+    // answer, while nobody serves it.
+    let workers = bind(listen.workers, "--worker-listen").await?.local_addr()?;
+    let listening = Listening {
+        replica: ReplicaId(Uuid::new_v4()),
+        grpc: grpc_listener.local_addr()?,
+        workers,
+        rest: rest_listener.local_addr()?,
+        admin: admin_listener.local_addr()?,
+    };
+    let advertised = listen.workers_advertised.unwrap_or_else(|| format!("http://{}", listening.workers));
+
+    let clock = Clock::new();
+    let cache = Cache::default();
+    let sessions = Sessions::default();
+    let progress = ProgressTable::default();
+    let policy = Policy::default();
+    let (to_hub, inbox) = mpsc::channel::<ToHub>(hub::INBOX);
+    let hub = Hub::new(
+        store.clone(),
+        cache.clone(),
+        clock,
+        sessions.clone(),
+        progress.clone(),
+        listening.replica,
+        advertised,
+    );
+    let mut hub = tokio::spawn(hub.run(inbox));
+    tokio::select! {
+        error = &mut hub => return Err(hub_ended(error)),
+        read = tokio::time::timeout(FIRST_READ, first_read(&cache)) => {
+            read.map_err(|_| anyhow!("the store was not read within {} s", FIRST_READ.as_secs()))?;
+        }
+    }
+    store_settings(&*store, &cache, settings).await?;
+    let worker_listener = bind(workers, "--worker-listen").await?;
+
+    let reports = Reports { store: store.clone(), cache: cache.clone(), clock };
+    let leader = LeaderLoop {
+        store: store.clone(),
+        cache: cache.clone(),
+        clock,
+        replica: listening.replica,
+        policy: policy.clone(),
+    };
+    let leader = tokio::spawn(leader.run());
+    let worker_sessions = WorkerSessions {
+        cache: cache.clone(),
+        clock,
+        sessions: sessions.clone(),
+        progress: progress.clone(),
+        reports: reports.clone(),
+        hub: to_hub,
+        replica: listening.replica,
+        policy: policy.clone(),
+    };
+    let viewer = Viewer { clock, progress, policy };
+    let control: Arc<dyn Service> = Arc::new(Control {
+        store,
+        cache: cache.clone(),
+        clock,
+        sessions: sessions.clone(),
+        viewer,
+        reports,
+    });
+
+    let workers = serve_workers(worker_listener, worker_sessions, stop.clone());
+    let grpc = serve_grpc(grpc_listener, control.clone(), stop.clone());
+    let rest = serve_http(rest_listener, control_plane_gateway::router(control), stop.clone());
+    let admin = Admin { cache, sessions, replica: listening.replica };
+    let admin = serve_http(admin_listener, admin::router(admin), stop.clone());
+    ready(&listening);
+    tokio::select! {
+        error = &mut hub => Err(hub_ended(error)),
+        result = async { tokio::try_join!(workers, grpc, rest, admin) } => {
+            leader.abort();
+            hub.abort();
+            result.map(|_| ())
+        }
+        () = async { stop.cancelled().await; tokio::time::sleep(Duration::from_millis(500)).await } => {
+            // Sessions are streams without an end: they are not waited for.
+            leader.abort();
+            hub.abort();
+            Ok(())
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on; another process may have the port: free it, or change {flag}")
+    })
+}
+
+async fn first_read(cache: &Cache) {
+    let mut progress = cache.subscribe();
+    // The hub holds the sender for as long as it runs.
+    let _ = progress.wait_for(|progress| progress.live).await;
+}
+
+fn hub_ended(ended: Result<control_plane_store::StoreError, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(error) => anyhow::Error::new(error).context("the view of the store has ended"),
+        Err(error) => anyhow::Error::new(error).context("the view of the store has failed"),
+    }
+}
+
+/// The file's settings become the stored ones; a change raises their generation.
+async fn store_settings(store: &dyn Store, cache: &Cache, properties: Config) -> anyhow::Result<()> {
+    let key = Key::Settings(SettingsId::default());
+    for _ in 0..10 {
+        let known = cache.world().settings.get(&SettingsId::default()).cloned();
+        let (guard, generation) = match known {
+            Some(known) if known.value.properties == properties => return Ok(()),
+            Some(known) => (Compare::Unchanged(key.clone(), known.revision), known.value.generation.next()),
+            None => (Compare::Absent(key.clone()), Generation::FIRST),
+        };
+        let settings = Settings { generation, properties: properties.clone() };
+        let txn = Txn::new().when(guard).put(key.clone(), encode(&settings));
+        match store.commit(txn).await? {
+            Outcome::Committed(revision) => return Ok(cache.reach(revision).await?),
+            Outcome::Refused => cache.up_to_date(store).await?,
+        }
+    }
+    Err(anyhow!("the settings are being changed by others again and again"))
+}
+
+async fn serve_workers(
+    listener: TcpListener,
+    sessions: WorkerSessions,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SessionServiceServer<WorkerSessions>>().await;
+    let service = SessionServiceServer::new(sessions)
+        .max_decoding_message_size(MAX_WORKER_MESSAGE_BYTES)
+        .max_encoding_message_size(usize::MAX);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .tcp_nodelay(true)
+        .add_service(health_service)
+        .add_service(reflection()?)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .context("the workers' listener failed")
+}
+
+async fn serve_grpc(listener: TcpListener, control: Arc<dyn Service>, stop: CancellationToken) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    for service in ["ferry.v1.ConnectorService", "ferry.v1.WorkerService", "ferry.v1.PluginService"] {
+        health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    let routes = control_plane_api::routes(control).add_service(health_service).add_service(reflection()?);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .tcp_nodelay(true)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .context("the users' gRPC listener failed")
+}
+
+fn reflection() -> anyhow::Result<
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .context("the descriptors for reflection are unreadable")
+}
+
+fn serve_http(
+    listener: TcpListener,
+    router: axum::Router,
+    stop: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> {
+    async move {
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .context("an HTTP listener failed")
+    }
+}

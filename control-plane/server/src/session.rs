@@ -1,0 +1,334 @@
+//! A worker's session: the gRPC service, and what is done with each message.
+//!
+//! Heartbeats go to the hub at once; reports are stored one after another beside it, so that a slow store delays no
+//! heartbeat. An answer is sent only for what is stored or void; the worker repeats the rest.
+
+use crate::{
+    cache::Cache,
+    clock::Clock,
+    hub::{ToHub, replica_list, settings_list},
+    progress::{POSITIONS_LIMIT, ProgressTable, Sample},
+    reports::{Reports, Transition, Verdict},
+    sessions::{OUTBOX, Outgoing, Sessions},
+};
+use control_plane_api::service::Position;
+use control_plane_core::{
+    ids::{Epoch, Generation, ReplicaId, SettingsId, Unit, UnitKind, WorkerId},
+    keys::{Key, encode},
+    policy::Policy,
+    status::{PluginError, RunState},
+    txn::{Compare, Txn},
+    worker::{Worker, WorkerState},
+};
+use control_plane_store::{Outcome, StoreError};
+use proto::worker_v1::{
+    self as wire, session_request::Message as FromWorker, session_response::Message as ToWorker,
+    session_service_server::SessionService,
+};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The protocol version that this program speaks.
+pub const PROTOCOL: u32 = 1;
+/// How long a connection may take to say hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// How often workers send heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
+/// What is taken off the worker's side of the lease.
+const LEASE_MARGIN: Duration = Duration::from_millis(200);
+/// Reports of a session that may wait for the store.
+const REPORTS: usize = 1024;
+
+/// The service.
+#[derive(Clone)]
+pub struct WorkerSessions {
+    /// What is known of the store.
+    pub cache: Cache,
+    /// The clock.
+    pub clock: Clock,
+    /// Who is connected.
+    pub sessions: Sessions,
+    /// Samples.
+    pub progress: ProgressTable,
+    /// Stores reports.
+    pub reports: Reports,
+    /// The hub's inbox.
+    pub hub: mpsc::Sender<ToHub>,
+    /// Who we are.
+    pub replica: ReplicaId,
+    /// The leader's numbers: the lease that workers are told.
+    pub policy: Policy,
+}
+
+#[tonic::async_trait]
+impl SessionService for WorkerSessions {
+    type SessionStream = ReceiverStream<Outgoing>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<wire::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (outbox, stream) = mpsc::channel(OUTBOX);
+        let sessions = self.clone();
+        tokio::spawn(async move { sessions.serve(request.into_inner(), outbox).await });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+impl WorkerSessions {
+    async fn serve(self, mut incoming: Streaming<wire::SessionRequest>, outbox: mpsc::Sender<Outgoing>) {
+        let hello = match timeout(HELLO_PATIENCE, incoming.message()).await {
+            Ok(Ok(Some(wire::SessionRequest { message: Some(FromWorker::Hello(hello)) }))) => hello,
+            _ => {
+                refuse(&outbox, "the first message of a session is Hello".to_owned()).await;
+                return;
+            }
+        };
+        let worker = match self.register(&hello).await {
+            Ok(Registered::Welcome(worker)) => worker,
+            Ok(Registered::Expired) => {
+                let _ = outbox.send(Ok(message(ToWorker::Expired(wire::Expired {})))).await;
+                return;
+            }
+            Ok(Registered::Refused(reason)) => {
+                refuse(&outbox, reason).await;
+                return;
+            }
+            Err(error) => {
+                let _ = outbox.send(Err(Status::unavailable(error.to_string()))).await;
+                return;
+            }
+        };
+        let welcome = self.welcome();
+        if outbox.send(Ok(message(ToWorker::Welcome(welcome)))).await.is_err() {
+            return;
+        }
+        let session = self.sessions.insert(worker, outbox, hello.plugins);
+        if self.hub.send(ToHub::Opened(worker, session)).await.is_err() {
+            return;
+        }
+        tracing::info!(%worker, address = %hello.address, held = hello.held.len(), "session opened");
+        self.listen(worker, session, incoming).await;
+        tracing::info!(%worker, "session ended");
+        // The hub may have ended before us.
+        let _ = self.hub.send(ToHub::Closed(worker, session)).await;
+    }
+
+    fn welcome(&self) -> wire::Welcome {
+        let world = self.cache.world();
+        wire::Welcome {
+            protocol: PROTOCOL,
+            replica_id: self.replica.to_string(),
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL.as_millis() as u32,
+            lease_ms: self.policy.lease_ttl.saturating_sub(LEASE_MARGIN).as_millis() as u32,
+            replicas: Some(replica_list(&world)),
+            settings: Some(settings_list(&world)),
+        }
+    }
+
+    async fn register(&self, hello: &wire::Hello) -> Result<Registered, StoreError> {
+        if hello.protocol_min > PROTOCOL || hello.protocol_max < PROTOCOL {
+            return Ok(Registered::Refused(format!(
+                "this control plane speaks protocol {PROTOCOL}, the worker {} to {}: upgrade the older of the two",
+                hello.protocol_min, hello.protocol_max
+            )));
+        }
+        let entry = match entry(hello, self.clock.wall()) {
+            Ok(entry) => entry,
+            Err(reason) => return Ok(Registered::Refused(reason)),
+        };
+        let id = entry.id;
+        for _ in 0..5 {
+            let known = self.cache.world().workers.get(&id).map(|stored| stored.value.state);
+            match known {
+                Some(WorkerState::Expired) => return Ok(Registered::Expired),
+                Some(WorkerState::Active | WorkerState::Draining) => return Ok(Registered::Welcome(id)),
+                None => {}
+            }
+            self.cache.up_to_date(&*self.reports.store).await?;
+            if self.cache.world().workers.contains_key(&id) {
+                continue;
+            }
+            if !hello.held.is_empty() {
+                // It was known once, and is no more: what it holds is not its own.
+                return Ok(Registered::Expired);
+            }
+            let txn = Txn::new().when(Compare::Absent(Key::Worker(id))).put(Key::Worker(id), encode(&entry));
+            if let Outcome::Committed(revision) = self.reports.store.commit(txn).await? {
+                self.cache.reach(revision).await?;
+            }
+        }
+        Err(StoreError::Unavailable("the worker could not be registered".to_owned()))
+    }
+
+    async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
+        let (reports, queue) = mpsc::channel(REPORTS);
+        let storing = tokio::spawn(self.clone().store_reports(worker, queue));
+        loop {
+            let message = match incoming.message().await {
+                Ok(Some(wire::SessionRequest { message: Some(message) })) => message,
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => break,
+            };
+            if !self.sessions.is_current(worker, session) {
+                break;
+            }
+            match message {
+                FromWorker::Heartbeat(beat) => {
+                    if self.hub.send(ToHub::Heartbeat(worker, beat.number)).await.is_err() {
+                        break;
+                    }
+                }
+                FromWorker::CommandResult(result) => self.sessions.answered(worker, result),
+                FromWorker::Progress(progress) => self.sample(progress),
+                FromWorker::Goodbye(_) => {
+                    if reports.send(FromWorker::Goodbye(wire::Goodbye {})).await.is_err() {
+                        break;
+                    }
+                }
+                FromWorker::Hello(_) => tracing::warn!(%worker, "a second Hello is ignored"),
+                // A full queue drops the report: the worker repeats it.
+                report => drop(reports.try_send(report)),
+            }
+        }
+        drop(reports);
+        // What was reported is stored, also by a worker that has gone.
+        let _ = storing.await;
+    }
+
+    fn sample(&self, progress: wire::Progress) {
+        let Some((unit, epoch)) = unit_epoch(progress.unit, progress.epoch) else { return };
+        let is_current = self.cache.world().owners.get(&unit).is_some_and(|owner| owner.value.epoch == epoch);
+        if is_current {
+            let positions = progress.positions.into_iter().take(POSITIONS_LIMIT);
+            let positions =
+                positions.map(|position| Position { partition: position.partition, offset: position.offset }).collect();
+            self.progress.put(unit, Sample { epoch, records: progress.records, positions });
+        }
+    }
+
+    async fn store_reports(self, worker: WorkerId, mut queue: mpsc::Receiver<FromWorker>) {
+        while let Some(report) = queue.recv().await {
+            let (sequence, verdict) = match report {
+                FromWorker::UnitReport(report) => (report.sequence, self.unit_report(worker, report).await),
+                FromWorker::UnitEnded(ended) => {
+                    let verdict = match unit_epoch(ended.unit, ended.epoch) {
+                        Some((unit, epoch)) => self.reports.ended(worker, unit, epoch).await,
+                        None => Ok(Verdict::Void),
+                    };
+                    (ended.sequence, verdict)
+                }
+                FromWorker::TaskSet(set) => (set.sequence, self.task_set(worker, set).await),
+                FromWorker::DrainMe(_) => {
+                    self.note(worker, self.reports.worker_state(worker, WorkerState::Draining).await);
+                    continue;
+                }
+                FromWorker::Goodbye(_) => {
+                    self.note(worker, self.reports.worker_state(worker, WorkerState::Expired).await);
+                    continue;
+                }
+                _ => continue,
+            };
+            let ack = match verdict {
+                Ok(Verdict::Accepted) => wire::ReportAck { sequence, accepted: true, reason: String::new() },
+                Ok(Verdict::Void) => wire::ReportAck { sequence, accepted: false, reason: String::new() },
+                Ok(Verdict::Refused(reason)) => wire::ReportAck { sequence, accepted: false, reason },
+                Err(error) => {
+                    tracing::warn!(%worker, %error, "a report could not be stored");
+                    continue;
+                }
+            };
+            self.sessions.send(worker, ToWorker::ReportAck(ack));
+        }
+    }
+
+    fn note(&self, worker: WorkerId, result: Result<bool, StoreError>) {
+        if let Err(error) = result {
+            tracing::warn!(%worker, %error, "the worker's state could not be stored");
+        }
+    }
+
+    async fn unit_report(&self, worker: WorkerId, report: wire::UnitReport) -> Result<Verdict, StoreError> {
+        let state = match report.state() {
+            wire::RunState::Starting => RunState::Starting,
+            wire::RunState::Running => RunState::Running,
+            wire::RunState::Paused => RunState::Paused,
+            wire::RunState::Stopped => RunState::Stopped,
+            wire::RunState::Failed => RunState::Failed,
+            wire::RunState::Unspecified => return Ok(Verdict::Void),
+        };
+        let Some((unit, epoch)) = unit_epoch(report.unit, report.epoch) else { return Ok(Verdict::Void) };
+        let error = report.error.map(|error| PluginError {
+            class: error.class,
+            message: error.message,
+            causes: error.causes,
+            trace: error.trace,
+            retriable: error.retriable,
+        });
+        let transition = Transition {
+            unit,
+            epoch,
+            state,
+            error,
+            restarts: report.restarts,
+            next_attempt_ms: report.next_attempt_ms,
+            version: report.version,
+            age_ms: report.age_ms,
+        };
+        self.reports.transition(worker, transition).await
+    }
+
+    async fn task_set(&self, worker: WorkerId, set: wire::ReportTaskSet) -> Result<Verdict, StoreError> {
+        let (Ok(uid), Some(epoch)) = (set.connector_uid.parse(), set.epoch) else { return Ok(Verdict::Void) };
+        let epoch = Epoch { incarnation: epoch.incarnation, counter: epoch.counter };
+        let tasks = set.tasks.into_iter().map(|task| task.config).collect();
+        self.reports.task_set(worker, uid, epoch, Generation(set.config_generation), tasks).await
+    }
+}
+
+enum Registered {
+    Welcome(WorkerId),
+    Expired,
+    Refused(String),
+}
+
+fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Worker, String> {
+    let id = hello.worker_id.parse::<WorkerId>().map_err(|error| format!("worker_id: {error}"))?;
+    let mut settings = BTreeSet::new();
+    for id in &hello.settings_served {
+        settings.insert(SettingsId::parse(id.as_str()).map_err(|error| format!("settings_served: {error}"))?);
+    }
+    let is_connector = |plugin: &&wire::PluginInfo| plugin.kind == "source" || plugin.kind == "sink";
+    Ok(Worker {
+        id,
+        address: hello.address.clone(),
+        pool: hello.pool.clone(),
+        zone: hello.zone.clone(),
+        labels: hello.labels.clone(),
+        capacity: hello.capacity,
+        settings,
+        connectors: hello.plugins.iter().filter(is_connector).map(|plugin| plugin.class.clone()).collect(),
+        version: hello.version.clone(),
+        state: WorkerState::Active,
+        started: now,
+    })
+}
+
+fn unit_epoch(unit: Option<wire::Unit>, epoch: Option<wire::Epoch>) -> Option<(Unit, Epoch)> {
+    let (unit, epoch) = (unit?, epoch?);
+    let kind = unit.task.map_or(UnitKind::Planner, UnitKind::Task);
+    let connector = unit.connector_uid.parse().ok()?;
+    Some((Unit { connector, kind }, Epoch { incarnation: epoch.incarnation, counter: epoch.counter }))
+}
+
+fn message(message: ToWorker) -> wire::SessionResponse {
+    wire::SessionResponse { message: Some(message) }
+}
+
+async fn refuse(outbox: &mpsc::Sender<Outgoing>, reason: String) {
+    tracing::warn!(%reason, "a session is refused");
+    // The worker may have gone already.
+    let _ = outbox.send(Ok(message(ToWorker::Refused(wire::Refused { reason })))).await;
+}
