@@ -146,7 +146,7 @@ pub fn connector_config_def() -> ConfigDef {
         ConfigKey::required("name", Text, High, "The connector's name, unique in its namespace.")
             .validator(Validator::NonEmptyStringWithoutControlChars)
             .form(COMMON, 1, Width::Medium, "Connector name"),
-        ConfigKey::required("connector.class", Class, High, "Full class name of the connector, or its alias.").form(
+        ConfigKey::required("connector.class", Text, High, "Full class name of the connector, or its alias.").form(
             COMMON,
             2,
             Width::Long,
@@ -237,3 +237,6 @@ fn one_of(values: &[&str]) -> Validator {
 fn one_of_ignore_case(values: &[&str]) -> Validator {
     Validator::OneOfIgnoreCase(values.iter().map(|&value| value.to_owned()).collect())
 }
+
+#[cfg(test)]
+mod tests;

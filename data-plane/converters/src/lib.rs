@@ -4,11 +4,13 @@
 
 mod byte_array;
 mod charset;
+mod json;
 mod string;
 
 use data_plane_connector_api::{Factory, Plugin, PluginSource};
 
 pub use byte_array::ByteArrayConverter;
+pub use json::JsonConverter;
 pub use string::StringConverter;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
@@ -85,6 +87,11 @@ impl PluginSource for Converters {
                     Factory::converter(ByteArrayConverter::default),
                     Factory::header_converter(ByteArrayConverter::default),
                 ],
+            ),
+            both(
+                "org.apache.kafka.connect.json.JsonConverter",
+                json::config_def(),
+                [Factory::converter(JsonConverter::default), Factory::header_converter(JsonConverter::default)],
             ),
         ]
         .into_iter()

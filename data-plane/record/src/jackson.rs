@@ -67,3 +67,34 @@ pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     }
     out.push(b'"');
 }
+
+/// Bytes of base64 text, as Jackson reads it: white space is skipped, padding must be there. `None` if the text is something else.
+#[must_use]
+pub fn read_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut group, mut digits, mut padding) = (0_u32, 0, 0);
+    for byte in text.bytes().filter(|&byte| byte > b' ') {
+        let six_bits = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' if digits >= 2 => {
+                padding += 1;
+                0
+            }
+            _ => return None,
+        };
+        if padding > 0 && byte != b'=' {
+            return None;
+        }
+        group = group << 6 | u32::from(six_bits);
+        digits += 1;
+        if digits == 4 {
+            bytes.extend_from_slice(&group.to_be_bytes()[1..4 - padding]);
+            (group, digits, padding) = (0, 0, 0);
+        }
+    }
+    (digits == 0).then_some(bytes)
+}

@@ -30,19 +30,23 @@ pub fn decode_utf8(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Appends `Double.toString(value)`.
+/// Appends `Double.toString(value)`: the shortest digits that give the value back, but of two digits those nearest to it.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() && value != 0.0 {
-        write_scientific(&format!("{value:e}"), out);
+        let two_digits = format!("{value:.1e}");
+        let exact = two_digits.parse() == Ok(value);
+        write_scientific(&if exact { two_digits } else { format!("{value:e}") }, out);
     } else {
         write_special(value, out);
     }
 }
 
-/// Appends `Float.toString(value)`.
+/// Appends `Float.toString(value)`; see [`write_double`].
 pub fn write_float(value: f32, out: &mut Vec<u8>) {
     if value.is_finite() && value != 0.0 {
-        write_scientific(&format!("{value:e}"), out);
+        let two_digits = format!("{value:.1e}");
+        let exact = two_digits.parse() == Ok(value);
+        write_scientific(&if exact { two_digits } else { format!("{value:e}") }, out);
     } else {
         write_special(value.into(), out);
     }
@@ -63,7 +67,10 @@ fn write_scientific(text: &str, out: &mut Vec<u8>) {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
-    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let mut digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    while digits.len() > 1 && digits.last() == Some(&b'0') {
+        digits.pop();
+    }
     out.extend_from_slice(sign.as_bytes());
     if (-3..0).contains(&exponent) {
         out.extend_from_slice(b"0.");
@@ -87,17 +94,50 @@ fn write_scientific(text: &str, out: &mut Vec<u8>) {
 }
 
 impl Decimal {
+    /// `new BigDecimal(text)`: digits with an optional sign, point and exponent. `None` if the text is something else, or the
+    /// scale does not fit 32 bits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i64 = exponent.parse().ok()?;
+        let negative = mantissa.starts_with('-');
+        let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let scale = i32::try_from((fraction.len() as i64).checked_sub(exponent)?).ok()?;
+        if whole.len() + fraction.len() == 0 {
+            return None;
+        }
+        let mut bytes = vec![0_u8];
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            let mut carry = u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+            for byte in bytes.iter_mut().rev() {
+                carry += u32::from(*byte) * 10;
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+            if carry > 0 {
+                bytes.insert(0, carry as u8);
+            }
+        }
+        if negative {
+            negate(&mut bytes);
+        }
+        // As short as two's complement allows, with room for the sign.
+        let sign: u8 = if negative && bytes.iter().any(|&byte| byte != 0) { 0xff } else { 0 };
+        if (bytes[0] ^ sign) & 0x80 != 0 {
+            bytes.insert(0, sign);
+        }
+        let spare = bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) & 0x80 == 0).count();
+        Some(Self { unscaled: bytes[spare..].into(), scale })
+    }
+
     /// The sign and the decimal digits of the unscaled value.
     #[must_use]
     pub fn unscaled_digits(&self) -> (bool, String) {
         let negative = self.unscaled.first().is_some_and(|byte| byte & 0x80 != 0);
         let mut magnitude: Vec<u8> = self.unscaled.to_vec();
         if negative {
-            let mut carry = true;
-            for byte in magnitude.iter_mut().rev() {
-                let (negated, overflow) = (!*byte).overflowing_add(carry.into());
-                (*byte, carry) = (negated, overflow);
-            }
+            negate(&mut magnitude);
         }
         let mut groups = Vec::new();
         while magnitude.iter().any(|&byte| byte != 0) {
@@ -115,6 +155,14 @@ impl Decimal {
             let _ = write!(digits, "{group:09}");
         }
         (negative, digits)
+    }
+}
+
+/// Two's complement negation in place.
+fn negate(bytes: &mut [u8]) {
+    let mut carry = true;
+    for byte in bytes.iter_mut().rev() {
+        (*byte, carry) = (!*byte).overflowing_add(carry.into());
     }
 }
 
@@ -262,6 +310,8 @@ mod tests {
             (f64::NAN, "NaN"),
             (-0.0, "-0.0"),
             (f64::MAX, "1.7976931348623157E308"),
+            (5e-324, "4.9E-324"),
+            (2e23, "2.0E23"),
         ];
         for (value, expected) in cases {
             assert_eq!(text(|out| write_double(value, out)), expected);
@@ -283,7 +333,9 @@ mod tests {
             (&[0x0d, 0xe0, 0xb6, 0xb3, 0xa7, 0x64, 0, 0], 0, "1000000000000000000"),
         ];
         for (unscaled, scale, expected) in cases {
-            assert_eq!(text(|out| write_decimal(&Decimal { unscaled: unscaled.into(), scale }, out)), expected);
+            let decimal = Decimal { unscaled: unscaled.into(), scale };
+            assert_eq!(text(|out| write_decimal(&decimal, out)), expected);
+            assert_eq!(Decimal::parse(expected), Some(decimal));
         }
     }
 

@@ -1,4 +1,7 @@
 //! The source task: polls a file (or stdin, or a pipe) for lines.
+//!
+//! As in Connect, a file that was opened stays open: one that is renamed or replaced is read on to its end, one that is truncated is
+//! waited for until it has grown past the position reached.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};

@@ -1,9 +1,11 @@
-//! The converters against cases recorded from Kafka Connect 4.3 (`testdata/*.jsonl`), chosen by component and config alone.
+//! The converters against cases recorded from Kafka Connect 4.3 (`testdata/*.jsonl`): all of each component,
+//! but three with the float 1.5E10, which JDK 17 writes as `1.50000005E10` and later JDKs, as we do, as `1.5E10`.
 
 mod cases;
 mod typed;
 
-use data_plane_converters::{ByteArrayConverter, StringConverter};
+use data_plane_connector_api::{PluginKind, Plugins};
+use data_plane_converters::{ByteArrayConverter, Converters, JsonConverter, StringConverter};
 
 #[test]
 fn string_converter_does_what_connect_does() {
@@ -13,4 +15,25 @@ fn string_converter_does_what_connect_does() {
 #[test]
 fn byte_array_converter_does_what_connect_does() {
     assert_eq!(cases::run("byte_array_converter.jsonl", ByteArrayConverter::default), 244);
+}
+
+#[test]
+fn json_converter_does_what_connect_does() {
+    assert_eq!(cases::run("json_converter.jsonl", JsonConverter::default), 1885);
+}
+
+#[test]
+fn converters_are_found_by_class_and_alias() {
+    let plugins = Plugins::new(&[&Converters]);
+    for name in ["JsonConverter", "Json", "org.apache.kafka.connect.json.JsonConverter"] {
+        let found = plugins.find(PluginKind::Converter, name).expect("found");
+        assert_eq!(found.class, "org.apache.kafka.connect.json.JsonConverter");
+    }
+    assert!(plugins.find(PluginKind::HeaderConverter, "StringConverter").is_ok());
+    let error = plugins.find(PluginKind::Converter, "AvroConverter").expect_err("unknown").to_string();
+    assert!(
+        error.contains(
+            "implements Converter and which name matches AvroConverter, available converters are: PluginDesc{"
+        )
+    );
 }

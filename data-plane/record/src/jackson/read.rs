@@ -11,7 +11,7 @@ const DEEPEST: usize = 1_000;
 const LONGEST_NUMBER: usize = 1_000;
 
 /// A JSON value. Numbers keep their text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Json {
     Null,
@@ -51,25 +51,37 @@ impl Json {
         }
     }
 
-    /// An integer's lowest 64 bits, as Java's `longValue`; a float towards zero; anything else 0.
+    /// The lowest 64 bits of a number's integer part, as Java's `longValue` of big numbers; anything else 0.
     #[must_use]
     pub fn long_value(&self) -> i64 {
-        match self {
-            Self::Integer(text) => {
-                let digits = text.bytes().filter(u8::is_ascii_digit);
-                let magnitude = digits.fold(0_i64, |sum, d| sum.wrapping_mul(10).wrapping_add(i64::from(d - b'0')));
-                if text.starts_with('-') { magnitude.wrapping_neg() } else { magnitude }
-            }
-            Self::Float(_) => self.double_value() as i64,
-            _ => 0,
-        }
+        let (Self::Integer(text) | Self::Float(text)) = self else { return 0 };
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+        let shift = exponent.saturating_sub(fraction.len() as i64);
+        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit).collect();
+        let kept = digits.len().saturating_sub(usize::try_from(shift.saturating_neg()).unwrap_or(0));
+        let digit = |sum: i64, digit: u8| sum.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+        let magnitude = digits[..kept].iter().fold(0, |sum, &next| digit(sum, next));
+        // 10^64 is a multiple of 2^64.
+        let magnitude = (0..shift.min(64)).fold(magnitude, |sum, _| digit(sum, b'0'));
+        if text.starts_with('-') { magnitude.wrapping_neg() } else { magnitude }
     }
 
-    /// A number as a double; anything else 0.
+    /// A number as a double; anything else 0. There is no negative zero: Jackson reads numbers as `BigDecimal`.
     #[must_use]
     pub fn double_value(&self) -> f64 {
         match self {
-            Self::Integer(text) | Self::Float(text) => text.parse().unwrap_or(0.0),
+            Self::Integer(text) | Self::Float(text) => text.parse().unwrap_or(0.0) + 0.0,
+            _ => 0.0,
+        }
+    }
+
+    /// A number as a float; see [`Json::double_value`].
+    #[must_use]
+    pub fn float_value(&self) -> f32 {
+        match self {
+            Self::Integer(text) | Self::Float(text) => text.parse().unwrap_or(0.0) + 0.0,
             _ => 0.0,
         }
     }
@@ -372,6 +384,8 @@ mod tests {
         assert_eq!(value("9223372036854775808"), Value::Int64(i64::MIN));
         assert_eq!(value("\"\\uD83D\\uDE00\\uD83D\""), Value::String("😀\u{fffd}".into()));
         assert_eq!(value("{\"a\":1,\"b\":2,\"a\":3}").as_map().expect("a map").len(), 2);
+        let long = |text: &str| read(text.as_bytes()).expect("JSON").expect("a value").long_value();
+        assert_eq!(["1.9", "-2.5e3", "1e-3", "1e300", "12e1"].map(long), [1, -2_500, 0, 0, 120]);
         assert_eq!(read(b" \n"), Ok(None));
         assert_eq!(read(b"\0[\0]"), Ok(Some(Json::Array(Vec::new()))));
     }

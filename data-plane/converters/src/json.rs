@@ -1,0 +1,238 @@
+//! `JsonConverter`: plain JSON, or with `schemas.enable` the envelope `{"schema":...,"payload":...}`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator};
+use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
+use data_plane_record::jackson::{self, Json};
+use data_plane_record::{Arena, Schema, Span, Value};
+
+mod logical;
+mod read;
+mod schema;
+mod write;
+
+const SCHEMAS_ENABLE: &str = "schemas.enable";
+const CACHE_SIZE: &str = "schemas.cache.size";
+const SCHEMA_CONTENT: &str = "schema.content";
+const DECIMAL_FORMAT: &str = "decimal.format";
+const REPLACE_NULL: &str = "replace.null.with.default";
+
+pub(crate) fn config_def() -> ConfigDef {
+    ConfigDef::new([
+        crate::converter_type_key(),
+        ConfigKey::optional(
+            SCHEMAS_ENABLE,
+            ConfigType::Boolean,
+            Some("true"),
+            Importance::High,
+            "Whether each value carries its schema in an envelope.",
+        ),
+        ConfigKey::optional(
+            CACHE_SIZE,
+            ConfigType::Int,
+            Some("1000"),
+            Importance::High,
+            "The most schemas kept for reading.",
+        ),
+        ConfigKey::optional(
+            SCHEMA_CONTENT,
+            ConfigType::String,
+            None,
+            Importance::High,
+            "With schemas.enable: the schema of all values read, which then come without an envelope.",
+        ),
+        ConfigKey::optional(
+            DECIMAL_FORMAT,
+            ConfigType::String,
+            Some("BASE64"),
+            Importance::Low,
+            "How decimals are written: BASE64 or NUMERIC.",
+        )
+        .validator(Validator::OneOfIgnoreCase(["NUMERIC", "BASE64"].map(str::to_owned).to_vec())),
+        ConfigKey::optional(
+            REPLACE_NULL,
+            ConfigType::Boolean,
+            Some("true"),
+            Importance::Low,
+            "Whether null becomes the schema's default.",
+        ),
+    ])
+}
+
+/// How values become JSON and back.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    numeric_decimals: bool,
+    replace_null_with_default: bool,
+}
+
+/// `org.apache.kafka.connect.json.JsonConverter`.
+#[derive(Debug)]
+pub struct JsonConverter {
+    schemas_enabled: bool,
+    options: Options,
+    cache_size: usize,
+    /// The schema of `schema.content`.
+    fixed_schema: Option<Arc<Schema>>,
+    /// The schema of the last value read.
+    current: Option<Arc<Schema>>,
+    schemas_read: HashMap<Json, Arc<Schema>>,
+    /// The schema last written, with the envelope's text up to the payload.
+    envelope: Option<(Arc<Schema>, Vec<u8>)>,
+    scratch: Vec<u8>,
+}
+
+impl Default for JsonConverter {
+    fn default() -> Self {
+        Self {
+            schemas_enabled: true,
+            options: Options { numeric_decimals: false, replace_null_with_default: true },
+            cache_size: 1000,
+            fixed_schema: None,
+            current: None,
+            schemas_read: HashMap::new(),
+            envelope: None,
+            scratch: Vec::new(),
+        }
+    }
+}
+
+fn not_json(error: &jackson::JsonError, message: &str) -> ConnectError {
+    ConnectError::data(message)
+        .caused_by("org.apache.kafka.common.errors.SerializationException", format!("JsonParseException: {error}"))
+}
+
+impl JsonConverter {
+    /// Starts the envelope of a schema in the scratch buffer.
+    fn open_envelope(&mut self, schema: Option<&Arc<Schema>>, arena: &Arena) -> Result<(), ConnectError> {
+        match (schema, &self.envelope) {
+            (Some(schema), Some((known, text))) if Arc::ptr_eq(schema, known) => self.scratch.extend_from_slice(text),
+            _ => {
+                self.scratch.extend_from_slice(b"{\"schema\":");
+                match schema {
+                    Some(schema) => schema::write(schema, None, self.options, arena, &mut self.scratch)?,
+                    None => self.scratch.extend_from_slice(b"null"),
+                }
+                self.scratch.extend_from_slice(b",\"payload\":");
+                self.envelope = schema.map(|schema| (schema.clone(), self.scratch.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The schema of an envelope, the same pointer for the same text as long as the cache holds it.
+    fn schema_of(&mut self, json: Json) -> Result<Option<Arc<Schema>>, ConnectError> {
+        if json == Json::Null {
+            return Ok(None);
+        }
+        if let Some(known) = self.schemas_read.get(&json) {
+            return Ok(Some(known.clone()));
+        }
+        let schema = schema::read(&json, self.options)?;
+        if self.schemas_read.len() >= self.cache_size.max(1) {
+            self.schemas_read.clear();
+        }
+        if self.cache_size > 0 {
+            self.schemas_read.insert(json, schema.clone());
+        }
+        Ok(Some(schema))
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Value, ConnectError> {
+        let json = jackson::read(bytes).map_err(|error| {
+            not_json(&error, "Converting byte[] to Kafka Connect data failed due to serialization error: ")
+        })?;
+        if !self.schemas_enabled {
+            self.current = None;
+            return Ok(json.map_or(Value::Null, |json| json.to_value()));
+        }
+        if let Some(schema) = &self.fixed_schema {
+            self.current = Some(schema.clone());
+            return read::value(self.current.as_ref(), json.as_ref().unwrap_or(&Json::Null), self.options);
+        }
+        let (schema, payload) = match json {
+            Some(Json::Object(entries)) if entries.len() == 2 => {
+                let (mut schema, mut payload) = (None, None);
+                for (name, value) in entries {
+                    match &*name {
+                        "schema" => schema = Some(value),
+                        "payload" => payload = Some(value),
+                        _ => {}
+                    }
+                }
+                schema.zip(payload)
+            }
+            _ => None,
+        }
+        .ok_or_else(|| {
+            ConnectError::data(
+                "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not contain \
+                 additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your \
+                 converter configuration.",
+            )
+        })?;
+        self.current = self.schema_of(schema)?;
+        read::value(self.current.as_ref(), &payload, self.options)
+    }
+}
+
+impl Converter for JsonConverter {
+    fn configure(&mut self, config: &Config, role: ConverterRole) -> Result<(), ConnectError> {
+        let parsed = crate::parse(&config_def(), config, role)?;
+        self.schemas_enabled = parsed.flag(SCHEMAS_ENABLE);
+        self.cache_size = parsed.integer(CACHE_SIZE).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+        self.options = Options {
+            numeric_decimals: parsed.text(DECIMAL_FORMAT).is_some_and(|text| text.eq_ignore_ascii_case("NUMERIC")),
+            replace_null_with_default: parsed.flag(REPLACE_NULL),
+        };
+        let content = parsed.text(SCHEMA_CONTENT).unwrap_or_default();
+        let json = jackson::read(content.as_bytes()).map_err(|error| {
+            not_json(&error, "Failed to parse schema in converter config due to serialization error: ")
+        })?;
+        self.fixed_schema = match json {
+            None | Some(Json::Null) => None,
+            Some(json) => Some(schema::read(&json, self.options)?),
+        };
+        Ok(())
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        config_def()
+    }
+
+    fn from_connect(
+        &mut self,
+        _topic: &str,
+        schema: Option<&Arc<Schema>>,
+        value: &Value,
+        arena: &mut Arena,
+    ) -> Result<Option<Span>, ConnectError> {
+        if schema.is_none() && value.is_null() {
+            return Ok(None);
+        }
+        self.scratch.clear();
+        if self.schemas_enabled {
+            self.open_envelope(schema, arena)?;
+        }
+        write::value(schema.map(|schema| &**schema), value, self.options, arena, &mut self.scratch)?;
+        if self.schemas_enabled {
+            self.scratch.push(b'}');
+        }
+        Ok(Some(arena.push(&self.scratch)))
+    }
+
+    fn to_connect(
+        &mut self,
+        _topic: &str,
+        data: Option<Span>,
+        arena: &mut Arena,
+    ) -> Result<(Option<&Arc<Schema>>, Value), ConnectError> {
+        let Some(span) = data else { return Ok((None, Value::Null)) };
+        let value = self.read(arena.get(span))?;
+        Ok((self.current.as_ref(), value))
+    }
+}
+
+crate::headers_as_values!(JsonConverter);
