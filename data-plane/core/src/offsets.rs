@@ -156,7 +156,8 @@ fn offset_map(json: &Json) -> Result<OffsetMap, InvalidOffset> {
             Json::Null => OffsetValue::Null,
             Json::Boolean(value) => OffsetValue::Boolean(*value),
             Json::Integer(_) => OffsetValue::Int(value.long_value()),
-            Json::Float(_) => OffsetValue::Double(value.double_value()),
+            // Unlike Connect, keeps the sign of -0.0, so that a key read and written again is the same key.
+            Json::Float(text) => OffsetValue::Double(text.parse().unwrap_or_else(|_| value.double_value())),
             Json::String(text) => OffsetValue::String((&**text).into()),
             Json::Array(_) => return Err(nested("ARRAY")),
             Json::Object(_) => return Err(nested("MAP")),
