@@ -41,7 +41,6 @@ pub fn source_config_def() -> ConfigDef {
             Low,
             "With transaction.boundary=interval: milliseconds between commits. Unset is the worker's offset.flush.interval.ms.",
         )
-        .validator(Validator::Range { min: Some(1), max: None, nullable: true })
         .form(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval"),
         optional(
             "offsets.storage.topic",
@@ -107,9 +106,21 @@ pub fn validate_sink(config: &Config) -> Vec<ConfigValue> {
         (false, false) => Some("Must configure one of topics or topics.regex"),
         _ => None,
     };
-    if let Some(problem) = problem {
-        for value in values.iter_mut().filter(|value| value.name.starts_with("topics")) {
-            value.errors.push(problem.to_owned());
+    let dead_letters = config.get("errors.deadletterqueue.topic.name").map_or("", |name| name.trim());
+    let topics: Vec<_> = config.get("topics").into_iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    let looped = (!dead_letters.is_empty() && topics.contains(&dead_letters)).then(|| {
+        format!(
+            "The DLQ topic '{dead_letters}' may not be included in the list of topics ('topics=[{}]') consumed by the \
+             connector",
+            topics.join(", ")
+        )
+    });
+    for value in &mut values {
+        if matches!(&*value.name, "topics" | "topics.regex") {
+            value.errors.extend(problem.map(str::to_owned));
+        }
+        if value.name == "topics" {
+            value.errors.extend(looped.clone());
         }
     }
     values

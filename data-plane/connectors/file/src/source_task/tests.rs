@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use data_plane_connector_api::{
-    Connector, ConnectorOffsets, ExactlyOnceSupport, OffsetReader, PluginKind, PluginMetrics, Plugins,
-    TransactionContext,
+    Connector, ConnectorOffsets, ExactlyOnceSupport, Factory, OffsetReader, PluginKind, PluginMetrics, Plugins,
+    TransactionContext, common_config,
 };
 use data_plane_record::{SourceOffset, SourcePartition};
 
@@ -195,6 +195,41 @@ fn it_is_found_by_all_of_its_names() {
          PluginDesc{klass=class org.apache.kafka.connect.file.FileStreamSourceConnector, \
          name='org.apache.kafka.connect.file.FileStreamSourceConnector', version='4.3.0', encodedVersion=4.3.0, type=source,"
     ));
+}
+
+/// The recorded cases for these connectors that only use common keys and their own.
+#[test]
+fn validation_is_that_of_connect() {
+    let text = include_str!("../../testdata/config_validate.jsonl");
+    let plugins = Plugins::new(&[&FileConnectors]);
+    let mut failures = Vec::new();
+    for line in text.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).expect("a case");
+        let config: Config = case["config"]
+            .as_object()
+            .expect("a config")
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().expect("text").to_owned()))
+            .collect();
+        let plugin = plugins.find_connector(config["connector.class"].trim()).expect("a plugin");
+        let (mut values, connector) = match &plugin.factory {
+            Factory::Source { connector, .. } => (common_config::validate_source(&config), connector()),
+            Factory::Sink { connector, .. } => (common_config::validate_sink(&config), connector()),
+            other => panic!("{other:?}"),
+        };
+        values.extend(connector.validate(&config));
+        for expected in case["expect"]["output"]["values"].as_array().expect("values") {
+            let found = values.iter().find(|value| expected["name"] == *value.name);
+            let found = found.map(|found| serde_json::json!([found.errors, found.value]));
+            let wanted = serde_json::json!([expected["errors"], expected["value"]]);
+            if found.as_ref() != Some(&wanted) {
+                failures.push(format!("{} {}: {found:?}, Connect {wanted}", case["id"], expected["name"]));
+            }
+        }
+        let names: Vec<_> = values.iter().map(|value| &*value.name).collect();
+        assert_eq!(serde_json::json!(names), case["expect"]["output"]["names"], "{}", case["id"]);
+    }
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Run with `--release -- --ignored --nocapture` for the speed of the copy path's first stage.
