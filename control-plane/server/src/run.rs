@@ -104,7 +104,7 @@ pub async fn run(
         sessions.clone(),
         progress.clone(),
         listening.replica,
-        advertised,
+        advertised.clone(),
     );
     let mut hub = tokio::spawn(hub.run(inbox));
     tokio::select! {
@@ -133,6 +133,7 @@ pub async fn run(
         reports: reports.clone(),
         hub: to_hub,
         replica: listening.replica,
+        address: advertised,
         policy: policy.clone(),
     };
     let viewer = Viewer { clock, progress, policy };

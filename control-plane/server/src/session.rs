@@ -58,6 +58,8 @@ pub struct WorkerSessions {
     pub hub: mpsc::Sender<ToHub>,
     /// Who we are.
     pub replica: ReplicaId,
+    /// Where workers reach us, as all replicas list it.
+    pub address: String,
     /// The leader's numbers: the lease that workers are told.
     pub policy: Policy,
 }
@@ -125,6 +127,7 @@ impl WorkerSessions {
             lease_ms: self.policy.lease_ttl.saturating_sub(LEASE_MARGIN).as_millis() as u32,
             replicas: Some(replica_list(&world)),
             settings: Some(settings_list(&world)),
+            address: self.address.clone(),
         }
     }
 

@@ -58,13 +58,13 @@ impl<K: Ord + Clone, R: Clone> Reports<K, R> {
         }
     }
 
-    /// A replica answered.
-    pub fn answered(&mut self, sequence: u64) {
-        if let Some(pending) = self.pending.remove(&sequence)
-            && self.by_key.get(&pending.key) == Some(&sequence)
-        {
+    /// A replica answered; gives the report, unless a later one has replaced it or it was answered before.
+    pub fn answered(&mut self, sequence: u64) -> Option<(K, R)> {
+        let pending = self.pending.remove(&sequence)?;
+        if self.by_key.get(&pending.key) == Some(&sequence) {
             self.by_key.remove(&pending.key);
         }
+        Some((pending.key, pending.report))
     }
 
     /// Nothing waits for an answer.
@@ -85,12 +85,12 @@ mod tests {
         assert_eq!(reports.due(Monotonic(0), 10), [(1, 1), (2, 2)]);
         assert_eq!(reports.due(Monotonic(999), 10), []);
         reports.push("a", 3);
-        reports.answered(1);
+        assert_eq!(reports.answered(1), None, "it was replaced");
         assert_eq!(reports.due(Monotonic(1000), 10), [(2, 2), (3, 3)]);
-        reports.answered(2);
+        assert_eq!(reports.answered(2), Some(("b", 2)));
         reports.lost_session();
         assert_eq!(reports.due(Monotonic(1001), 10), [(3, 3)]);
-        reports.answered(3);
+        assert_eq!(reports.answered(3), Some(("a", 3)));
         assert!(reports.is_empty());
     }
 }

@@ -1,1 +1,13 @@
-//! The data plane's process: session, supervisor, task runners.
+//! The data plane's process: sessions with the control plane, the supervisor of units, and the runners.
+
+pub mod admin;
+pub mod args;
+pub mod clock;
+pub mod guard;
+pub mod plugins;
+pub mod run;
+pub mod session;
+pub mod supervisor;
+pub mod task;
+pub mod validate;
+pub mod wire;

@@ -366,6 +366,9 @@ pub struct Welcome {
     /// All settings.
     #[prost(message, optional, tag = "6")]
     pub settings: ::core::option::Option<SettingsList>,
+    /// The replica's own address as it stands in the list, by whichever address it was reached.
+    #[prost(string, tag = "7")]
+    pub address: ::prost::alloc::string::String,
 }
 /// The replicas' worker listeners.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

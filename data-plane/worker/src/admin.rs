@@ -1,0 +1,52 @@
+//! The admin listener: liveness, readiness, metrics.
+
+use crate::{supervisor::SharedGlance, task::Runtime};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use std::sync::Arc;
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub struct Admin {
+    /// The worker at a glance.
+    pub glance: SharedGlance,
+    /// Its runners.
+    pub runtime: Arc<Runtime>,
+}
+
+/// The admin routes.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    match admin.glance.lock().leased {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "no control plane has acknowledged a heartbeat in time"),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Result<String, (StatusCode, String)> {
+    let glance = admin.glance.lock().clone();
+    let numbers: [(&str, &str, i64); 6] = [
+        ("leased", "1 if the worker's lease holds", glance.leased.into()),
+        ("sessions", "Replicas of the control plane with an open session", glance.sessions as i64),
+        ("units", "Planners and tasks held", glance.units as i64),
+        ("units_failed", "Planners and tasks that failed and wait", glance.failed as i64),
+        ("records", "Records handed over since the start (sampled)", glance.records as i64),
+        ("threads_abandoned", "Threads in plugin calls that never returned", admin.runtime.abandoned_threads() as i64),
+    ];
+    let mut registry = Registry::with_prefix("ferry_worker");
+    for (name, help, value) in numbers {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(text)
+}

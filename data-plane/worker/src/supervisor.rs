@@ -1,0 +1,573 @@
+//! The loop that owns the lease, what is held, and the runners.
+//!
+//! Words of the control plane and events of runners come in; the core decides; orders are carried out here. Nothing is
+//! awaited while state is half changed: sends to sessions and runners never wait.
+
+mod units;
+
+use crate::{
+    clock,
+    guard::Guard,
+    plugins::catalogue,
+    session::{self, SessionEvent},
+    task::{Runtime, TaskEvent},
+    validate::validate,
+    wire::{self as convert, SettingsTable, Work},
+};
+use data_plane_connector_api::Plugins;
+use data_plane_core::{
+    assignment::{Epoch, Holdings, Order, UnitName},
+    lease::Lease,
+    report::Reports,
+    time::Monotonic,
+};
+use parking_lot::Mutex;
+use proto::worker_v1::{
+    self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use units::Units;
+use uuid::Uuid;
+
+/// Events of sessions that may wait.
+const SESSION_EVENTS: usize = 4096;
+/// Events of runners that may wait.
+const TASK_EVENTS: usize = 4096;
+/// Sessions to replicas at the most.
+const REPLICAS_LIMIT: usize = 16;
+/// Reports that are not answered within this time are sent again.
+const REPORT_AGAIN: Duration = Duration::from_secs(2);
+/// Reports sent at a time.
+const REPORT_BATCH: usize = 256;
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long an orderly end may take, beyond the units' own graceful timeouts.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(10);
+/// A stop may take so much longer than the graceful timeout before it is cut off.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+
+/// What a worker is started with.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Control planes to begin with.
+    pub control_planes: Vec<String>,
+    /// host:port of the admin listener.
+    pub address: String,
+    /// Placement.
+    pub pool: String,
+    /// Placement.
+    pub zone: String,
+    /// Placement.
+    pub labels: BTreeMap<String, String>,
+    /// Most units; 0: no limit.
+    pub capacity: u32,
+}
+
+/// What others may read of the worker.
+#[derive(Debug, Clone, Default)]
+pub struct Glance {
+    /// Its present id.
+    pub worker_id: String,
+    /// Replicas with an open session.
+    pub sessions: usize,
+    /// Whether the lease holds.
+    pub leased: bool,
+    /// Units held.
+    pub units: usize,
+    /// Units that failed and wait.
+    pub failed: usize,
+    /// Records that units of this process have handed over.
+    pub records: u64,
+}
+
+/// Shared with the admin listener.
+pub type SharedGlance = Arc<Mutex<Glance>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum ReportKey {
+    State(UnitName, Epoch),
+    Ended(UnitName, Epoch),
+    TaskSet(UnitName, Epoch),
+}
+
+struct Session {
+    /// The replica's address as it lists itself; the one that was dialled may be another name of it.
+    listed_as: String,
+    outbox: mpsc::Sender<wire::SessionRequest>,
+}
+
+/// The loop.
+pub struct Supervisor {
+    identity: Identity,
+    plugins: Arc<Plugins>,
+    glance: SharedGlance,
+    guard: Guard,
+    hello: watch::Sender<wire::Hello>,
+    lease: Lease,
+    heartbeat_interval: Duration,
+    holdings: Holdings<Arc<Work>>,
+    reports: Reports<ReportKey, ToReplica>,
+    settings: SettingsTable,
+    /// By dialled address.
+    sessions: BTreeMap<String, Session>,
+    dialling: BTreeMap<String, JoinHandle<()>>,
+    /// Dialled address → the address that the replica lists itself under.
+    aliases: BTreeMap<String, String>,
+    units: Units,
+    session_events: (mpsc::Sender<(String, SessionEvent)>, mpsc::Receiver<(String, SessionEvent)>),
+    task_events: mpsc::Receiver<(UnitName, Epoch, TaskEvent)>,
+    next_heartbeat: Instant,
+    ending: Option<Instant>,
+    urgent: bool,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The worker's id is void; a new life under a new id may begin.
+    Expired,
+}
+
+impl Supervisor {
+    /// A worker with a fresh id.
+    pub fn new(
+        identity: Identity,
+        plugins: Arc<Plugins>,
+        runtime: Arc<Runtime>,
+        guard: Guard,
+        glance: SharedGlance,
+    ) -> Supervisor {
+        let worker_id = Uuid::new_v4().to_string();
+        let hello = wire::Hello {
+            protocol_min: 1,
+            protocol_max: 1,
+            worker_id: worker_id.clone(),
+            address: identity.address.clone(),
+            pool: identity.pool.clone(),
+            zone: identity.zone.clone(),
+            labels: identity.labels.clone(),
+            capacity: identity.capacity,
+            plugins: catalogue(&plugins),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..wire::Hello::default()
+        };
+        *glance.lock() = Glance { worker_id, ..Glance::default() };
+        let (task_sender, task_events) = mpsc::channel(TASK_EVENTS);
+        Supervisor {
+            units: Units::new(runtime, guard.clone(), task_sender),
+            identity,
+            plugins,
+            glance,
+            guard,
+            hello: watch::channel(hello).0,
+            lease: Lease::new(Duration::from_secs(1)),
+            heartbeat_interval: Duration::from_millis(300),
+            holdings: Holdings::default(),
+            reports: Reports::new(REPORT_AGAIN),
+            settings: SettingsTable::new(),
+            sessions: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            session_events: mpsc::channel(SESSION_EVENTS),
+            task_events,
+            next_heartbeat: Instant::now(),
+            ending: None,
+            urgent: false,
+        }
+    }
+
+    /// Runs until it is asked to end, or the worker's id is void.
+    ///
+    /// # Errors
+    /// When a replica refuses this worker for good; the text says why.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<Ended, String> {
+        for address in self.identity.control_planes.clone() {
+            self.dial(address);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                Some((address, event)) = self.session_events.1.recv() => {
+                    match event {
+                        SessionEvent::Unwanted(reason) => return Err(format!("{address}: {reason}")),
+                        SessionEvent::Message(FromReplica::Expired(_)) => {
+                            tracing::warn!("the worker's lease has ended; it starts over under a new id");
+                            self.give_up().await;
+                            return Ok(Ended::Expired);
+                        }
+                        event => self.session_event(address, event),
+                    }
+                }
+                Some((unit, epoch, event)) = self.task_events.recv() => self.task_event(unit, epoch, event),
+                _ = tick.tick() => self.timers(),
+                () = stop.cancelled(), if self.ending.is_none() => self.begin_end(),
+            }
+            self.flush();
+            if self.ending.is_some_and(|by| self.has_ended() || Instant::now() >= by) {
+                self.say_goodbye().await;
+                return Ok(Ended::Asked);
+            }
+        }
+    }
+
+    fn dial(&mut self, address: String) {
+        let known = self.dialling.contains_key(&address) || self.aliases.values().any(|listed| *listed == address);
+        if !known && self.dialling.len() < REPLICAS_LIMIT {
+            let task =
+                tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_events.0.clone()));
+            self.dialling.insert(address, task);
+        }
+    }
+
+    fn listed(&mut self, list: wire::ReplicaList) {
+        let listed: BTreeSet<String> = list.addresses.into_iter().collect();
+        if listed.is_empty() {
+            return;
+        }
+        self.lease.listed(listed.iter().cloned());
+        let surplus: Vec<String> = self
+            .dialling
+            .keys()
+            .filter(|address| {
+                !self.identity.control_planes.contains(address) && !listed.contains(*address) && !self.sessions.contains_key(*address)
+            })
+            .cloned()
+            .collect();
+        for address in surplus {
+            if let Some(task) = self.dialling.remove(&address) {
+                task.abort();
+            }
+        }
+        for address in listed {
+            self.dial(address);
+        }
+    }
+
+    fn session_event(&mut self, address: String, event: SessionEvent) {
+        match event {
+            SessionEvent::Opened(welcome, outbox) => self.opened(address, *welcome, outbox),
+            SessionEvent::Message(message) => {
+                let listed_as = self.sessions.get(&address).map(|session| session.listed_as.clone());
+                if let Some(listed_as) = listed_as {
+                    self.message(&listed_as, message);
+                }
+            }
+            SessionEvent::Refused(tried_at) => {
+                let listed_as = self.aliases.get(&address).unwrap_or(&address).clone();
+                self.lease.refused(&listed_as, tried_at);
+                self.set_deadline();
+            }
+            SessionEvent::Closed => {
+                if self.sessions.remove(&address).is_some() {
+                    tracing::info!(replica = %address, "session ended");
+                    self.reports.lost_session();
+                    self.update_hello();
+                }
+            }
+            // Ends the loop before it gets here.
+            SessionEvent::Unwanted(_) => {}
+        }
+    }
+
+    fn opened(&mut self, address: String, welcome: wire::Welcome, outbox: mpsc::Sender<wire::SessionRequest>) {
+        tracing::info!(replica = %address, id = %welcome.replica_id, "session opened");
+        self.lease.set_length(Duration::from_millis(welcome.lease_ms.into()));
+        self.heartbeat_interval = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms).max(10));
+        self.aliases.insert(address.clone(), welcome.address.clone());
+        self.sessions.insert(address, Session { listed_as: welcome.address, outbox });
+        if let Some(settings) = welcome.settings {
+            self.settings = convert::settings_table(settings);
+        }
+        if let Some(replicas) = welcome.replicas {
+            self.listed(replicas);
+        }
+        self.urgent = true;
+    }
+
+    fn message(&mut self, replica: &str, message: FromReplica) {
+        match message {
+            FromReplica::HeartbeatAck(ack) if ack.hold => {
+                self.lease.held(replica, ack.number);
+                self.set_deadline();
+            }
+            FromReplica::HeartbeatAck(ack) => {
+                self.lease.acknowledged(replica, ack.number);
+                self.set_deadline();
+                let orders = self.holdings.acknowledged(self.lease.acknowledged_number());
+                self.carry_out(orders);
+            }
+            FromReplica::Document(document) => {
+                let orders = self.holdings.document(convert::document(document), self.lease.next_number());
+                self.carry_out(orders);
+                self.update_hello();
+            }
+            FromReplica::ReportAck(ack) => {
+                let answered = self.reports.answered(ack.sequence);
+                if let Some((ReportKey::TaskSet(unit, epoch), _)) = answered
+                    && !ack.accepted
+                    && !ack.reason.is_empty()
+                {
+                    self.units.fail(&unit, epoch, ack.reason);
+                    self.report_states();
+                }
+            }
+            FromReplica::Command(command) => self.command(replica, command),
+            FromReplica::Replicas(list) => self.listed(list),
+            FromReplica::Settings(list) => self.settings = convert::settings_table(list),
+            FromReplica::Welcome(_) | FromReplica::Expired(_) | FromReplica::Refused(_) => {}
+        }
+    }
+
+    fn set_deadline(&self) {
+        if let Some(deadline) = self.lease.deadline() {
+            self.guard.set_deadline(deadline);
+        }
+    }
+
+    fn update_hello(&self) {
+        let held = self.holdings.held();
+        self.hello.send_modify(|hello| {
+            hello.held = held
+                .iter()
+                .map(|(unit, epoch)| wire::UnitGrant {
+                    unit: Some(convert::wire_unit(unit)),
+                    epoch: Some(convert::wire_epoch(*epoch)),
+                })
+                .collect();
+        });
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order<Arc<Work>>>) {
+        for order in orders {
+            match order {
+                Order::Start(assigned) => {
+                    // The sooner a heartbeat follows the grant, the sooner it is confirmed.
+                    self.urgent = true;
+                    self.units.start(assigned, &self.settings);
+                }
+                Order::Confirm(unit, epoch) => self.units.confirm(&unit, epoch),
+                Order::SetTarget(unit, epoch, target) => self.units.set_target(&unit, epoch, target),
+                Order::Stop(unit, epoch) => self.units.stop(&unit, epoch),
+                Order::Sever(unit, epoch) => self.units.sever(&unit, epoch),
+                Order::ReportEnded(unit, epoch, kind) => {
+                    let ended = wire::UnitEnded {
+                        sequence: 0,
+                        unit: Some(convert::wire_unit(&unit)),
+                        epoch: Some(convert::wire_epoch(epoch)),
+                        kind: convert::wire_end(kind).into(),
+                    };
+                    self.units.forget(&unit, epoch);
+                    self.reports.push(ReportKey::Ended(unit, epoch), ToReplica::UnitEnded(ended));
+                }
+            }
+        }
+        self.report_states();
+        self.finish_ended();
+    }
+
+    /// Units without a runner that were asked to stop have ended.
+    fn finish_ended(&mut self) {
+        while let Some((unit, epoch)) = self.units.take_ended() {
+            let orders = self.holdings.ended(&unit, epoch, self.lease.next_number());
+            self.carry_out(orders);
+            self.update_hello();
+        }
+    }
+
+    fn task_event(&mut self, unit: UnitName, epoch: Epoch, event: TaskEvent) {
+        match event {
+            TaskEvent::TaskSet(tasks) => {
+                if let Some(generation) = self.units.config_generation(&unit, epoch) {
+                    let set = wire::ReportTaskSet {
+                        sequence: 0,
+                        connector_uid: unit.connector_uid.clone(),
+                        epoch: Some(convert::wire_epoch(epoch)),
+                        config_generation: generation,
+                        tasks: tasks.into_iter().map(|config| wire::TaskConfig { config }).collect(),
+                    };
+                    self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
+                }
+            }
+            TaskEvent::Progress { records, bytes, positions, lag } => {
+                self.units.progressed(&unit, epoch, records);
+                let positions = positions.into_iter().take(100);
+                let progress = wire::Progress {
+                    unit: Some(convert::wire_unit(&unit)),
+                    epoch: Some(convert::wire_epoch(epoch)),
+                    records,
+                    bytes,
+                    positions: positions.map(|(partition, offset)| wire::Position { partition, offset }).collect(),
+                    lag,
+                };
+                self.send_to_one(ToReplica::Progress(progress));
+            }
+            event => {
+                self.units.event(&unit, epoch, event);
+                self.report_states();
+                self.finish_ended();
+            }
+        }
+    }
+
+    /// Queues what units have become since the last call.
+    fn report_states(&mut self) {
+        for (unit, epoch, mut report) in self.units.take_reports() {
+            report.unit = Some(convert::wire_unit(&unit));
+            report.epoch = Some(convert::wire_epoch(epoch));
+            self.reports.push(ReportKey::State(unit, epoch), ToReplica::UnitReport(report));
+        }
+    }
+
+    fn command(&mut self, replica: &str, command: wire::Command) {
+        let Some(session) = self.sessions.values().find(|session| session.listed_as == replica) else { return };
+        let outbox = session.outbox.clone();
+        let Some(wire::command::Command::Validate(request)) = command.command else { return };
+        let settings = self.settings.get(&request.settings_id).and_then(|settings| settings.clone().ok());
+        let plugins = self.plugins.clone();
+        let id = command.id;
+        tokio::spawn(async move {
+            let checked =
+                tokio::task::spawn_blocking(move || validate(&plugins, settings.as_deref(), &request.config)).await;
+            let result = match checked {
+                Ok(Ok(result)) => wire::command_result::Result::Validate(result),
+                Ok(Err(error)) => wire::command_result::Result::Error(convert::wire_error(&error)),
+                Err(error) => wire::command_result::Result::Error(wire::PluginError {
+                    class: "org.apache.kafka.connect.errors.ConnectException".to_owned(),
+                    message: format!("the connector failed while it validated its config: {error}"),
+                    ..wire::PluginError::default()
+                }),
+            };
+            let result = wire::CommandResult { id, result: Some(result) };
+            // The session may have gone; whoever asked asks another worker.
+            let _ = outbox.send(wire::SessionRequest { message: Some(ToReplica::CommandResult(result)) }).await;
+        });
+    }
+
+    fn timers(&mut self) {
+        let now = clock::now();
+        if self.lease.deadline().is_some_and(|deadline| now >= deadline) {
+            let orders = self.holdings.lost();
+            if !orders.is_empty() {
+                tracing::warn!(units = orders.len(), "no control plane was heard in time: the lease has ended");
+            }
+            self.carry_out(orders);
+        }
+        for (unit, epoch) in self.units.overdue(STOP_MARGIN) {
+            tracing::warn!(%unit, %epoch, "the unit does not stop in time");
+            let orders = self.holdings.overdue(&unit, epoch, self.lease.next_number());
+            self.carry_out(orders);
+        }
+        self.units.restart_due(&self.settings);
+        self.report_states();
+        self.finish_ended();
+        self.look(now);
+    }
+
+    fn look(&self, now: Monotonic) {
+        let mut glance = self.glance.lock();
+        glance.sessions = self.sessions.len();
+        glance.leased = self.lease.deadline().is_some_and(|deadline| now < deadline);
+        (glance.units, glance.failed) = self.units.count();
+        glance.records = self.units.records();
+    }
+
+    /// Sends what is due; never waits.
+    fn flush(&mut self) {
+        let now = Instant::now();
+        if !self.sessions.is_empty() && (now >= self.next_heartbeat || self.urgent) {
+            self.urgent = false;
+            self.next_heartbeat = now + self.heartbeat_interval;
+            let number = self.lease.send(clock::now());
+            self.sessions.retain(|replica, session| {
+                let beat = ToReplica::Heartbeat(wire::Heartbeat { number });
+                let sent = session.outbox.try_send(wire::SessionRequest { message: Some(beat) }).is_ok();
+                if !sent {
+                    tracing::warn!(%replica, "the replica does not read its session");
+                }
+                sent
+            });
+        }
+        if self.sessions.is_empty() {
+            return;
+        }
+        for (sequence, report) in self.reports.due(clock::now(), REPORT_BATCH) {
+            self.send_to_one(numbered(report, sequence));
+        }
+    }
+
+    fn send_to_one(&self, message: ToReplica) {
+        if let Some(session) = self.sessions.values().next() {
+            // A report that does not fit is sent again; a sample is followed by the next.
+            let _ = session.outbox.try_send(wire::SessionRequest { message: Some(message) });
+        }
+    }
+
+    fn begin_end(&mut self) {
+        tracing::info!("asked to end: units are stopped and given back");
+        let patience = self.units.longest_grace() + GOODBYE_PATIENCE;
+        self.ending = Some(Instant::now() + patience);
+        // Said first, so that nothing that is given back comes here again.
+        self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
+        let orders = self.holdings.stop_all();
+        self.carry_out(orders);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.holdings.held().is_empty() && (self.reports.is_empty() || self.sessions.is_empty())
+    }
+
+    async fn say_goodbye(mut self) {
+        if self.holdings.held().is_empty() {
+            self.send_to_one(ToReplica::Goodbye(wire::Goodbye {}));
+        }
+        // Dropping the outboxes ends the sessions after what is in them was sent.
+        self.sessions.clear();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for task in self.dialling.values() {
+            task.abort();
+        }
+    }
+
+    /// Everything is cut off; runners get their grace to release what they hold.
+    async fn give_up(&mut self) {
+        let orders = self.holdings.lost();
+        self.carry_out(orders);
+        for task in self.dialling.values() {
+            task.abort();
+        }
+        let patience = self.units.longest_grace();
+        let _ = tokio::time::timeout(patience, async {
+            while !self.units.is_empty() {
+                let Some((unit, epoch, event)) = self.task_events.recv().await else { break };
+                self.units.event(&unit, epoch, event);
+                while let Some((unit, epoch)) = self.units.take_ended() {
+                    self.units.forget(&unit, epoch);
+                }
+            }
+        })
+        .await;
+    }
+}
+
+fn numbered(report: ToReplica, number: u64) -> ToReplica {
+    match report {
+        ToReplica::UnitReport(report) => ToReplica::UnitReport(wire::UnitReport { sequence: number, ..report }),
+        ToReplica::UnitEnded(ended) => ToReplica::UnitEnded(wire::UnitEnded { sequence: number, ..ended }),
+        ToReplica::TaskSet(set) => ToReplica::TaskSet(wire::ReportTaskSet { sequence: number, ..set }),
+        other => other,
+    }
+}

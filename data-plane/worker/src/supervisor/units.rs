@@ -1,0 +1,320 @@
+//! The runners of the units that are held: started, watched, started again after failures.
+
+use crate::{
+    guard::Guard,
+    task::{self, Runtime, RunState, TaskEvent, TaskHandle, TaskSpec, WorkerSettings},
+    wire::{SettingsTable, Work, wire_error, wire_state},
+};
+use data_plane_connector_api::ConnectError;
+use data_plane_core::{
+    assignment::{Assigned, Epoch, Target, UnitName},
+    backoff::{Backoff, BackoffPolicy},
+};
+use proto::worker_v1 as wire;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+/// Failed units are started again after a second, then two, and so on up to a minute.
+const BACKOFF: BackoffPolicy = BackoffPolicy {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+    healthy_after: Duration::from_secs(60),
+};
+
+/// Grace of a unit whose settings are not known.
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+type Key = (UnitName, Epoch);
+
+struct Held {
+    work: Arc<Work>,
+    target: Target,
+    confirmed: bool,
+    runner: Option<Runner>,
+    state: RunState,
+    entered: Instant,
+    changed: bool,
+    backoff: Backoff,
+    restart_at: Option<Instant>,
+    stop_since: Option<Instant>,
+    grace: Duration,
+    records: u64,
+}
+
+struct Runner {
+    handle: Arc<TaskHandle>,
+    go: watch::Sender<bool>,
+    started: Instant,
+}
+
+/// All units held.
+pub(super) struct Units {
+    runtime: Arc<Runtime>,
+    guard: Guard,
+    events: mpsc::Sender<(UnitName, Epoch, TaskEvent)>,
+    held: BTreeMap<Key, Held>,
+    ended: VecDeque<Key>,
+    records_before: u64,
+}
+
+impl Units {
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        guard: Guard,
+        events: mpsc::Sender<(UnitName, Epoch, TaskEvent)>,
+    ) -> Units {
+        Units { runtime, guard, events, held: BTreeMap::new(), ended: VecDeque::new(), records_before: 0 }
+    }
+
+    pub(super) fn start(&mut self, assigned: Assigned<Arc<Work>>, settings: &SettingsTable) {
+        let key = (assigned.unit, assigned.epoch);
+        let held = Held {
+            work: assigned.work,
+            target: assigned.target,
+            confirmed: false,
+            runner: None,
+            state: RunState::Starting,
+            entered: Instant::now(),
+            changed: true,
+            backoff: Backoff::new(BACKOFF),
+            restart_at: None,
+            stop_since: None,
+            grace: DEFAULT_GRACE,
+            records: 0,
+        };
+        self.held.insert(key.clone(), held);
+        self.run(&key, settings);
+    }
+
+    fn run(&mut self, key: &Key, settings: &SettingsTable) {
+        let Some(held) = self.held.get_mut(key) else { return };
+        held.restart_at = None;
+        let known: Result<Arc<WorkerSettings>, String> = match settings.get(&held.work.settings_id) {
+            Some(settings) => settings.clone(),
+            None => Err(format!("the control plane has no settings {:?}", held.work.settings_id)),
+        };
+        let settings = match known {
+            Ok(settings) => settings,
+            Err(reason) => {
+                held.enter(RunState::Failed(ConnectError::config(reason)));
+                held.restart_at = Some(Instant::now() + held.backoff.after_failure(Duration::ZERO));
+                return;
+            }
+        };
+        held.grace = settings.graceful_timeout;
+        let spec = TaskSpec {
+            connector: held.work.connector.clone(),
+            task: key.0.task,
+            connector_config: held.work.connector_config.clone(),
+            task_config: held.work.task_config.clone(),
+            settings,
+            epoch: (key.1.incarnation, key.1.counter),
+            target: task_target(held.target),
+        };
+        let (go, confirmed) = watch::channel(held.confirmed);
+        let (sender, mut receiver) = mpsc::channel(64);
+        let handle = Arc::new(task::spawn(&self.runtime, spec, confirmed, sender));
+        self.guard.add(&handle);
+        let (events, (unit, epoch)) = (self.events.clone(), key.clone());
+        tokio::spawn(async move {
+            while let Some(event) = receiver.recv().await {
+                if events.send((unit.clone(), epoch, event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        held.runner = Some(Runner { handle, go, started: Instant::now() });
+        held.enter(RunState::Starting);
+    }
+
+    pub(super) fn confirm(&mut self, unit: &UnitName, epoch: Epoch) {
+        if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
+            held.confirmed = true;
+            if let Some(runner) = &held.runner {
+                runner.go.send_replace(true);
+            }
+        }
+    }
+
+    pub(super) fn set_target(&mut self, unit: &UnitName, epoch: Epoch, target: Target) {
+        if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
+            held.target = target;
+            if let Some(runner) = &held.runner {
+                runner.handle.set_target(task_target(target));
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, unit: &UnitName, epoch: Epoch) {
+        self.end(unit, epoch, |runner| runner.handle.stop());
+    }
+
+    pub(super) fn sever(&mut self, unit: &UnitName, epoch: Epoch) {
+        self.end(unit, epoch, |runner| {
+            runner.handle.sever();
+            runner.handle.stop();
+        });
+    }
+
+    fn end(&mut self, unit: &UnitName, epoch: Epoch, how: impl Fn(&Runner)) {
+        let key = (unit.clone(), epoch);
+        let Some(held) = self.held.get_mut(&key) else { return };
+        held.stop_since.get_or_insert_with(Instant::now);
+        held.restart_at = None;
+        match &held.runner {
+            Some(runner) => how(runner),
+            None => self.ended.push_back(key),
+        }
+    }
+
+    /// The runner's word, but for task sets and progress.
+    pub(super) fn event(&mut self, unit: &UnitName, epoch: Epoch, event: TaskEvent) {
+        let key = (unit.clone(), epoch);
+        let Some(held) = self.held.get_mut(&key) else { return };
+        match event {
+            TaskEvent::State(state) => held.enter(state),
+            TaskEvent::Ended => {
+                let ran_for = held.runner.take().map_or(Duration::ZERO, |runner| runner.started.elapsed());
+                if held.stop_since.is_some() {
+                    self.ended.push_back(key);
+                    return;
+                }
+                if !matches!(held.state, RunState::Failed(_)) {
+                    held.enter(RunState::Failed(ConnectError::connect("the unit ended by itself")));
+                }
+                held.restart_at = Some(Instant::now() + held.backoff.after_failure(ran_for));
+                held.changed = true;
+            }
+            TaskEvent::TaskSet(_) | TaskEvent::Progress { .. } => {}
+        }
+    }
+
+    /// Fails a unit from outside, such as a planner whose task set cannot be stored.
+    pub(super) fn fail(&mut self, unit: &UnitName, epoch: Epoch, reason: String) {
+        if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
+            held.enter(RunState::Failed(ConnectError::connect(reason)));
+            if let Some(runner) = &held.runner {
+                runner.handle.stop();
+            }
+        }
+    }
+
+    pub(super) fn progressed(&mut self, unit: &UnitName, epoch: Epoch, records: u64) {
+        if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
+            // A restarted runner counts from zero.
+            if records < held.records {
+                self.records_before += held.records;
+            }
+            held.records = records;
+        }
+    }
+
+    pub(super) fn config_generation(&self, unit: &UnitName, epoch: Epoch) -> Option<u64> {
+        self.held.get(&(unit.clone(), epoch)).map(|held| held.work.config_generation)
+    }
+
+    /// Starts failed units again whose time has come.
+    pub(super) fn restart_due(&mut self, settings: &SettingsTable) {
+        let now = Instant::now();
+        let due: Vec<Key> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.restart_at.is_some_and(|at| now >= at))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.run(&key, settings);
+        }
+    }
+
+    /// A unit that has ended as asked.
+    pub(super) fn take_ended(&mut self) -> Option<Key> {
+        self.ended.pop_front()
+    }
+
+    pub(super) fn forget(&mut self, unit: &UnitName, epoch: Epoch) {
+        if let Some(held) = self.held.remove(&(unit.clone(), epoch)) {
+            self.records_before += held.records;
+        }
+    }
+
+    /// Units whose stop takes longer than their grace and a margin.
+    pub(super) fn overdue(&mut self, margin: Duration) -> Vec<Key> {
+        let mut overdue = Vec::new();
+        for (key, held) in &mut self.held {
+            if held.stop_since.is_some_and(|since| since.elapsed() > held.grace + margin) {
+                // Asked again only after another such time, where it may not be cut off.
+                held.stop_since = Some(Instant::now());
+                overdue.push(key.clone());
+            }
+        }
+        overdue
+    }
+
+    /// What units have become since the last call.
+    pub(super) fn take_reports(&mut self) -> Vec<(UnitName, Epoch, wire::UnitReport)> {
+        let now = Instant::now();
+        let mut reports = Vec::new();
+        for ((unit, epoch), held) in self.held.iter_mut().filter(|(_, held)| held.changed) {
+            held.changed = false;
+            let report = wire::UnitReport {
+                state: wire_state(&held.state).into(),
+                error: match &held.state {
+                    RunState::Failed(error) => Some(wire_error(error)),
+                    _ => None,
+                },
+                restarts: held.backoff.failures(),
+                next_attempt_ms: held
+                    .restart_at
+                    .map_or(0, |at| at.saturating_duration_since(now).as_millis().max(1) as u64),
+                age_ms: held.entered.elapsed().as_millis() as u64,
+                ..wire::UnitReport::default()
+            };
+            reports.push((unit.clone(), *epoch, report));
+        }
+        reports
+    }
+
+    /// Units held, and failed ones among them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let failed = self.held.values().filter(|held| matches!(held.state, RunState::Failed(_))).count();
+        (self.held.len(), failed)
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        self.records_before + self.held.values().map(|held| held.records).sum::<u64>()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn longest_grace(&self) -> Duration {
+        self.held.values().map(|held| held.grace).max().unwrap_or(Duration::ZERO)
+    }
+}
+
+impl Held {
+    fn enter(&mut self, state: RunState) {
+        if self.state != state {
+            self.state = state;
+            self.entered = Instant::now();
+            self.changed = true;
+        }
+    }
+}
+
+fn task_target(target: Target) -> task::Target {
+    match target {
+        Target::Running => task::Target::Running,
+        Target::Paused => task::Target::Paused,
+        Target::Stopped => task::Target::Stopped,
+    }
+}
