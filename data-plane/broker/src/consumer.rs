@@ -137,6 +137,9 @@ pub enum ConsumerEvent {
 ///
 /// No auto-commit. A rebalance is only reported; the group waits for the acknowledgement, while other partitions go on.
 pub trait GroupConsumer: Send {
+    /// Waits until a broker has answered; `timeout` bounds the call.
+    fn connect(&mut self, timeout: Duration) -> Result<(), BrokerError>;
+
     /// Serves the group's events, then appends up to `max_rows` rows or about `max_bytes` bytes to `batch`.
     /// Never blocks. An event is handed out alone, before further rows.
     fn poll(
@@ -180,8 +183,17 @@ pub trait GroupConsumer: Send {
         timeout: Duration,
     ) -> Result<Vec<(TopicPartition, Option<i64>)>, BrokerError>;
 
+    /// Asks for the next offsets to read to be committed; does not wait. One commit at a time.
+    fn start_commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), BrokerError>;
+
+    /// Waits for the answer to [`GroupConsumer::start_commit`].
+    fn finish_commit(&mut self, timeout: Duration) -> Result<(), BrokerError>;
+
     /// Commits the next offsets to read and waits for the answer.
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)], timeout: Duration) -> Result<(), BrokerError>;
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)], timeout: Duration) -> Result<(), BrokerError> {
+        self.start_commit(offsets)?;
+        self.finish_commit(timeout)
+    }
 
     /// Records between our positions and the high watermarks last seen, summed; `None` before the first fetch.
     fn lag(&self) -> Option<u64>;

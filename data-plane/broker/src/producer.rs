@@ -11,6 +11,13 @@ use crate::BrokerError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TopicHandle(pub(crate) u32);
 
+impl TopicHandle {
+    /// The handle's number: 0 for the first topic that the producer was asked for.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One record to produce. Everything is copied before [`Producer::produce`] returns.
 #[derive(Debug, Clone, Copy)]
 pub struct ProduceRow<'a> {

@@ -20,11 +20,23 @@ impl PartitionId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// A number that no [`Acks`] gives out, for what else the caller sends through the same client.
+    pub fn foreign(number: u64) -> Self {
+        Self(((MAX_PARTITIONS as u64) << SEQUENCE_BITS) | (number & SEQUENCE_MASK))
+    }
+
+    /// The number of a foreign ticket.
+    pub fn as_foreign(self) -> Option<u64> {
+        (self.0 >> SEQUENCE_BITS == MAX_PARTITIONS as u64).then_some(self.0 & SEQUENCE_MASK)
+    }
+}
+
 /// Bits of a ticket that count within the partition; the others name the partition.
 const SEQUENCE_BITS: u32 = 40;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
-/// Source partitions that one task may have.
-pub const MAX_PARTITIONS: usize = 1 << (64 - SEQUENCE_BITS);
+/// Source partitions that one task may have. The highest number is not used: its tickets are free for the caller.
+pub const MAX_PARTITIONS: usize = (1 << (64 - SEQUENCE_BITS)) - 1;
 
 /// A task has more source partitions than tickets can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +125,11 @@ impl<O: Clone> Acks<O> {
         self.unfinished
     }
 
+    /// Whether a watermark moved since the last [`Acks::take_advanced`].
+    pub fn has_advanced(&self) -> bool {
+        !self.advanced.is_empty()
+    }
+
     /// Watermarks that moved since the last call, in the order in which they first did.
     pub fn take_advanced(&mut self) -> Vec<(PartitionId, O)> {
         let partitions = &mut self.partitions;
@@ -199,6 +216,16 @@ mod tests {
         assert_eq!(acks.take_advanced(), []);
         acks.finish(without);
         assert_eq!(acks.take_advanced(), [(partition, 5)]);
+    }
+
+    #[test]
+    fn foreign_tickets_are_told_apart() {
+        let mut acks = Acks::new();
+        let partition = acks.add_partition().unwrap();
+        let own = acks.send(partition, Some(1));
+        assert_eq!((own.as_foreign(), Ticket::foreign(7).as_foreign()), (None, Some(7)));
+        acks.finish(Ticket::foreign(0));
+        assert_eq!(acks.unfinished(), 1);
     }
 
     #[test]

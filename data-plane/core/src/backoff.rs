@@ -54,8 +54,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_cap_and_start_over_after_a_healthy_spell() {
         let second = Duration::from_secs(1);
-        let mut backoff =
-            Backoff::new(BackoffPolicy { first: second, cap: 5 * second, healthy_after: 60 * second });
+        let mut backoff = Backoff::new(BackoffPolicy { first: second, cap: 5 * second, healthy_after: 60 * second });
         let waits: Vec<u64> = (0..40).map(|_| backoff.after_failure(Duration::ZERO).as_secs()).collect();
         assert_eq!(waits[..5], [1, 2, 4, 5, 5]);
         assert_eq!(waits[39], 5);

@@ -52,6 +52,7 @@ pub(super) struct KafkaConsumer {
     by_partition: BTreeMap<TopicPartition, u32>,
     next_slot: usize,
     messages: Vec<*mut sys::rd_kafka_message_t>,
+    commit_answers: Option<Queue>,
     queue: Queue,
     client: Client,
     waker: Arc<Notify>,
@@ -85,6 +86,7 @@ impl KafkaConsumer {
             by_partition: BTreeMap::new(),
             next_slot: 0,
             messages: vec![std::ptr::null_mut(); CHUNK],
+            commit_answers: None,
             queue,
             client,
             waker,
@@ -200,6 +202,10 @@ impl KafkaConsumer {
 }
 
 impl GroupConsumer for KafkaConsumer {
+    fn connect(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.client.reach(timeout)
+    }
+
     fn poll(
         &mut self,
         batch: &mut FetchedBatch,
@@ -308,7 +314,8 @@ impl GroupConsumer for KafkaConsumer {
         Ok(partitions.iter().cloned().zip(offsets).collect())
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)], timeout: Duration) -> Result<(), BrokerError> {
+    fn start_commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), BrokerError> {
+        self.commit_answers = None;
         if offsets.is_empty() {
             return Ok(());
         }
@@ -318,6 +325,12 @@ impl GroupConsumer for KafkaConsumer {
         check("committing offsets", unsafe {
             sys::rd_kafka_commit_queue(self.client.handle(), list.0, answers.0, None, std::ptr::null_mut())
         })?;
+        self.commit_answers = Some(answers);
+        Ok(())
+    }
+
+    fn finish_commit(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        let Some(answers) = self.commit_answers.take() else { return Ok(()) };
         match answers.poll(timeout) {
             Some(answer) => answer.result("committing offsets"),
             None => Err(error("committing offsets", Code::RD_KAFKA_RESP_ERR__TIMED_OUT)),

@@ -162,6 +162,10 @@ impl MemoryConsumer {
 }
 
 impl GroupConsumer for MemoryConsumer {
+    fn connect(&mut self, _: Duration) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
     fn poll(
         &mut self,
         batch: &mut FetchedBatch,
@@ -279,11 +283,15 @@ impl GroupConsumer for MemoryConsumer {
         Ok(partitions.iter().map(|partition| (partition.clone(), offset(partition))).collect())
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)], _: Duration) -> Result<(), BrokerError> {
+    fn start_commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), BrokerError> {
         self.with_member(|_| ())?;
         if let Some(group) = self.cluster.state.lock().groups.get_mut(&self.group) {
             group.committed.extend(offsets.iter().cloned());
         }
+        Ok(())
+    }
+
+    fn finish_commit(&mut self, _: Duration) -> Result<(), BrokerError> {
         Ok(())
     }
 

@@ -1,0 +1,112 @@
+//! Client settings that Connect imposes on a task's clients, and who may override them: the worker's `producer.` and
+//! `consumer.` keys, then the connector's `producer.override.` and `consumer.override.` keys.
+
+use std::collections::BTreeMap;
+
+use data_plane_broker::{ClientConfig, Subscription};
+use data_plane_connector_api::ConnectError;
+
+use super::settings::WorkerSettings;
+
+/// Settings of a source task's producer.
+pub(super) fn producer(
+    settings: &WorkerSettings,
+    connector: &str,
+    task: u32,
+    config: &BTreeMap<String, String>,
+) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &settings.bootstrap_servers);
+    client.set("client.id", format!("connector-producer-{connector}-{task}"));
+    overlay(&mut client, &settings.raw, "producer.");
+    overlay(&mut client, config, "producer.override.");
+    client
+}
+
+/// Settings of a sink task's consumer.
+pub(super) fn consumer(
+    settings: &WorkerSettings,
+    connector: &str,
+    task: u32,
+    config: &BTreeMap<String, String>,
+) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &settings.bootstrap_servers);
+    client.set("client.id", format!("connector-consumer-{connector}-{task}"));
+    client.set("group.id", format!("connect-{connector}"));
+    overlay(&mut client, &settings.raw, "consumer.");
+    overlay(&mut client, config, "consumer.override.");
+    let instance = format!("{}-{task}", client.get("group.id").unwrap_or_default());
+    client.set_default("group.instance.id", &instance);
+    client
+}
+
+/// What a sink connector reads.
+///
+/// # Errors
+/// Unless exactly one of `topics` and `topics.regex` is set.
+pub(super) fn subscription(config: &BTreeMap<String, String>) -> Result<Subscription, ConnectError> {
+    let value = |key: &str| config.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+    match (value("topics"), value("topics.regex")) {
+        (Some(topics), None) => Ok(Subscription::Topics(
+            topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()).map(str::to_owned).collect(),
+        )),
+        (None, Some(pattern)) => Ok(Subscription::Regex(pattern.to_owned())),
+        (None, None) => Err(ConnectError::config("Must configure one of topics or topics.regex")),
+        (Some(_), Some(_)) => {
+            Err(ConnectError::config("topics and topics.regex are mutually exclusive options, but both are set."))
+        }
+    }
+}
+
+fn overlay(client: &mut ClientConfig, from: &BTreeMap<String, String>, prefix: &str) {
+    for (key, value) in from {
+        if let Some(key) = key.strip_prefix(prefix) {
+            client.set(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connectors_overrides_win_over_the_workers() {
+        let mut raw: BTreeMap<String, String> = [
+            ("bootstrap.servers", "b:1"),
+            ("key.converter", "K"),
+            ("value.converter", "V"),
+            ("offset.storage.topic", "o"),
+            ("consumer.fetch.min.bytes", "1"),
+            ("consumer.max.poll.records", "7"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        raw.insert("producer.linger.ms".to_owned(), "9".to_owned());
+        let settings = WorkerSettings::parse("default", &raw).unwrap();
+        let config: BTreeMap<String, String> =
+            [("consumer.override.fetch.min.bytes", "2"), ("consumer.override.group.id", "mine")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into();
+        let client = consumer(&settings, "c", 3, &config);
+        assert_eq!(client.get("fetch.min.bytes"), Some("2"));
+        assert_eq!(client.get("max.poll.records"), Some("7"));
+        assert_eq!(client.get("group.instance.id"), Some("mine-3"));
+        assert_eq!(client.get("client.id"), Some("connector-consumer-c-3"));
+        assert_eq!(producer(&settings, "c", 0, &config).get("linger.ms"), Some("9"));
+    }
+
+    #[test]
+    fn exactly_one_way_to_name_topics_is_taken() {
+        let config = |lines: &[(&str, &str)]| {
+            lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(
+            subscription(&config(&[("topics", "a, b")])).unwrap(),
+            Subscription::Topics(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert!(subscription(&config(&[])).is_err());
+        assert!(subscription(&config(&[("topics", "a"), ("topics.regex", "b")])).is_err());
+    }
+}

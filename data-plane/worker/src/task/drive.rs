@@ -1,0 +1,264 @@
+//! The async loop around a unit's steps: waits for orders, wakers and timers, reports states.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data_plane_connector_api::{ConnectError, Factory};
+use futures::future::{self, FutureExt};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::blocking::{self, Severed};
+use super::gate::Gate;
+use super::planner::PlannerUnit;
+use super::runtime::MAX_ABANDONED;
+use super::sink::SinkUnit;
+use super::source::SourceUnit;
+use super::unit::{Interrupt, Step, Unit};
+use super::{RunState, Runtime, Target, TaskEvent, TaskSpec};
+
+/// Between samples of a unit's progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the supervisor says.
+pub(super) struct Orders {
+    pub(super) target: watch::Receiver<Target>,
+    pub(super) go: watch::Receiver<bool>,
+    pub(super) stopping: CancellationToken,
+    pub(super) gate: Arc<Gate>,
+}
+
+/// Why the loop is over.
+enum End {
+    /// Asked to.
+    Stopped,
+    Failed(ConnectError),
+    Severed,
+}
+
+impl From<Severed> for End {
+    fn from(_: Severed) -> Self {
+        Self::Severed
+    }
+}
+
+/// Runs a unit to its end.
+pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders, events: mpsc::Sender<TaskEvent>) {
+    let graceful_timeout = spec.settings.graceful_timeout;
+    let mut driver = Driver { runtime, orders, events, reported: None, sampled: Instant::now() };
+    driver.report(RunState::Starting).await;
+    let end = match driver.build(spec).await {
+        Err(end) => end,
+        Ok(unit) => driver.run(unit, graceful_timeout).await,
+    };
+    if let End::Failed(error) = end {
+        driver.report(RunState::Failed(error)).await;
+    }
+    driver.send(TaskEvent::Ended).await;
+}
+
+struct Driver {
+    runtime: Arc<Runtime>,
+    orders: Orders,
+    events: mpsc::Sender<TaskEvent>,
+    reported: Option<RunState>,
+    sampled: Instant,
+}
+
+impl Driver {
+    async fn build(&self, spec: TaskSpec) -> Result<Box<dyn Unit>, End> {
+        if self.runtime.abandoned.count() >= MAX_ABANDONED {
+            let text = format!("{MAX_ABANDONED} threads hang in plugin code: restart the worker");
+            return Err(End::Failed(ConnectError::retriable(text)));
+        }
+        let class = spec.connector_config.get("connector.class").map_or("", |class| class.trim());
+        let plugin = match self.runtime.plugins.find_connector(class) {
+            Ok(plugin) => Arc::clone(plugin),
+            Err(unknown) => return Err(End::Failed(unknown.into())),
+        };
+        let is_source = matches!(plugin.factory, Factory::Source { .. });
+        let store = match is_source {
+            true => {
+                let opening = self.runtime.offset_store(&spec.settings);
+                let opened = tokio::select! {
+                    opened = opening => opened,
+                    () = self.orders.stopping.cancelled() => return Err(End::Stopped),
+                    () = self.orders.gate.closed() => return Err(End::Severed),
+                };
+                Some(opened.map_err(End::Failed)?)
+            }
+            false => None,
+        };
+        let (runtime, gate) = (Arc::clone(&self.runtime), Arc::clone(&self.orders.gate));
+        let build = move |_: &mut ()| -> Result<Box<dyn Unit>, ConnectError> {
+            Ok(match (spec.task, &plugin.factory, store) {
+                (None, _, store) => Box::new(PlannerUnit::new(&plugin, spec, store)?),
+                (Some(task), Factory::Source { task: make, .. }, Some(store)) => {
+                    Box::new(SourceUnit::new(&runtime, gate, make(), spec, task, store)?)
+                }
+                (Some(task), Factory::Sink { task: make, .. }, _) => {
+                    Box::new(SinkUnit::new(&runtime, gate, make(), spec, task)?)
+                }
+                _ => return Err(ConnectError::connect("the plugin is neither a source nor a sink connector")),
+            })
+        };
+        let (_, built) = blocking::step((), &self.orders.gate, &self.runtime.abandoned, build).await?;
+        built.map_err(End::Failed)
+    }
+
+    async fn run(&mut self, unit: Box<dyn Unit>, graceful_timeout: Duration) -> End {
+        let watcher = self.interrupt_when_stopping(unit.interrupt());
+        let mut held = Some(unit);
+        let mut end = self.work(&mut held).await;
+        watcher.abort();
+        if let Some(unit) = held {
+            let deadline = Instant::now() + graceful_timeout;
+            match self.step(unit, move |unit| Ok(unit.stop(deadline))).await {
+                Ok((mut unit, result)) => {
+                    self.flush_events(&mut unit, true).await;
+                    blocking::release(unit);
+                    if let (End::Stopped, Err(error)) = (&end, result) {
+                        end = End::Failed(error);
+                    }
+                }
+                Err(Severed) => end = End::Severed,
+            }
+        }
+        end
+    }
+
+    /// Steps until the end. The unit is left in `held` unless it is lost with a severed thread.
+    async fn work(&mut self, held: &mut Option<Box<dyn Unit>>) -> End {
+        let mut is_started = false;
+        loop {
+            if self.orders.stopping.is_cancelled() {
+                return End::Stopped;
+            }
+            let target = *self.orders.target.borrow_and_update();
+            let may_go = *self.orders.go.borrow_and_update();
+            if !is_started && (target != Target::Running || !may_go) {
+                if target != Target::Running {
+                    self.report(state_of(target)).await;
+                }
+                match self.wait(None, &[]).await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                }
+            }
+            let Some(unit) = held.take() else { return End::Severed };
+            let was_started = std::mem::replace(&mut is_started, true);
+            let stepped = match was_started {
+                true => self.step(unit, move |unit| unit.step(target)).await,
+                false => self.step(unit, |unit| unit.start().map(|()| Step::Again)).await,
+            };
+            let (mut unit, result) = match stepped {
+                Ok(stepped) => stepped,
+                Err(Severed) => return End::Severed,
+            };
+            let step = match result {
+                Ok(step) => step,
+                Err(error) => {
+                    *held = Some(unit);
+                    return if self.orders.gate.is_closed() { End::Severed } else { End::Failed(error) };
+                }
+            };
+            self.report(state_of(target)).await;
+            self.flush_events(&mut unit, false).await;
+            let wakers = unit.wakers();
+            *held = Some(unit);
+            if let Step::Wait(time) = step
+                && let Err(end) = self.wait(Some(time), &wakers).await
+            {
+                return end;
+            }
+        }
+    }
+
+    async fn step<R: Send + 'static>(
+        &self,
+        unit: Box<dyn Unit>,
+        step: impl FnOnce(&mut Box<dyn Unit>) -> Result<R, ConnectError> + Send + 'static,
+    ) -> Result<(Box<dyn Unit>, Result<R, ConnectError>), Severed> {
+        blocking::step(unit, &self.orders.gate, &self.runtime.abandoned, step).await
+    }
+
+    /// Waits for the time, a waker, or a change of orders. Nothing but the orders' "seen" marks changes.
+    async fn wait(&mut self, time: Option<Duration>, wakers: &[Arc<Notify>]) -> Result<(), End> {
+        let Orders { target, go, stopping, gate } = &mut self.orders;
+        let timer = async {
+            match time {
+                Some(time) => tokio::time::sleep(time).await,
+                None => future::pending().await,
+            }
+        };
+        let woken = async {
+            match wakers.is_empty() {
+                true => future::pending().await,
+                false => {
+                    future::select_all(wakers.iter().map(|waker| waker.notified().boxed())).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = gate.closed() => Err(End::Severed),
+            () = stopping.cancelled() => Err(End::Stopped),
+            changed = target.changed() => changed.map_err(|_| End::Stopped),
+            () = until_changed(go) => Ok(()),
+            () = woken => Ok(()),
+            () = timer => Ok(()),
+        }
+    }
+
+    fn interrupt_when_stopping(&self, interrupt: Option<Interrupt>) -> tokio::task::JoinHandle<()> {
+        let stopping = self.orders.stopping.clone();
+        tokio::spawn(async move {
+            stopping.cancelled().await;
+            if let Some(interrupt) = interrupt {
+                let _ = tokio::task::spawn_blocking(move || interrupt()).await;
+            }
+        })
+    }
+
+    async fn flush_events(&mut self, unit: &mut Box<dyn Unit>, is_last: bool) {
+        let mut events = Vec::new();
+        unit.take_events(&mut events);
+        for event in events {
+            self.send(event).await;
+        }
+        if is_last || self.sampled.elapsed() >= PROGRESS_INTERVAL {
+            self.sampled = Instant::now();
+            if let Some(progress) = unit.progress() {
+                // A sample that nobody takes now is not worth waiting for: the next one says more.
+                let _ = self.events.try_send(progress);
+            }
+        }
+    }
+
+    async fn report(&mut self, state: RunState) {
+        if self.reported.as_ref() != Some(&state) {
+            self.send(TaskEvent::State(state.clone())).await;
+            self.reported = Some(state);
+        }
+    }
+
+    async fn send(&self, event: TaskEvent) {
+        // Without a receiver nobody wants to know; the handle's drop ends the unit.
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// Resolves at the next change; never once the sender is gone (the last value stands).
+async fn until_changed(go: &mut watch::Receiver<bool>) {
+    if go.changed().await.is_err() {
+        future::pending().await
+    }
+}
+
+fn state_of(target: Target) -> RunState {
+    match target {
+        Target::Running => RunState::Running,
+        Target::Paused => RunState::Paused,
+        Target::Stopped => RunState::Stopped,
+    }
+}

@@ -1,0 +1,76 @@
+//! Where source offsets are read from: shared by the tasks of a worker, one per Kafka cluster.
+//!
+//! Keys and values are Connect's bytes; what they mean is in `data_plane_core::offsets`.
+
+mod file;
+mod kafka;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data_plane_connector_api::{ConnectError, OffsetReader};
+use data_plane_core::offsets;
+use data_plane_record::{SourceOffset, SourcePartition};
+
+pub use file::FileOffsetStore;
+pub use kafka::KafkaOffsetStore;
+
+/// The record header that carries the epoch under which an offset was written: `incarnation.counter`.
+pub(super) const EPOCH_HEADER: &str = "ferry.epoch";
+
+/// How long reading the offsets to their end may take.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a task's offsets are to be written.
+pub enum Destination<'a> {
+    /// By the task's own producer, to the key's murmur2 partition of a topic.
+    Topic {
+        /// The topic.
+        name: &'a str,
+        /// Its partitions.
+        partitions: u32,
+    },
+    /// By the store itself.
+    File(&'a FileOffsetStore),
+}
+
+/// A store of source offsets. Methods may block; call them off the async threads.
+pub trait OffsetStore: Send + Sync {
+    /// Makes sure that everything written before this call is seen by [`OffsetStore::get`].
+    ///
+    /// # Errors
+    /// When `deadline` passes first, or the store has failed.
+    fn read_to_end(&self, deadline: Instant) -> Result<(), ConnectError>;
+
+    /// The newest value of a key.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// Where offsets are to be written.
+    fn destination(&self) -> Destination<'_>;
+}
+
+/// Reads one connector's offsets.
+pub(super) struct StoreReader {
+    connector: String,
+    store: Arc<dyn OffsetStore>,
+}
+
+impl StoreReader {
+    pub(super) fn new(connector: &str, store: Arc<dyn OffsetStore>) -> Self {
+        Self { connector: connector.to_owned(), store }
+    }
+}
+
+impl OffsetReader for StoreReader {
+    fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<SourceOffset>>, ConnectError> {
+        let offset = |partition: &SourcePartition| {
+            let key = offsets::key_bytes(&self.connector, Some(partition));
+            let Some(value) = self.store.get(&key) else { return Ok(None) };
+            offsets::parse_value(&value).map_err(|error| {
+                let key = String::from_utf8_lossy(&key);
+                ConnectError::data(format!("the stored offset of {key} cannot be read: {error}"))
+            })
+        };
+        partitions.iter().map(offset).collect()
+    }
+}
