@@ -5,7 +5,9 @@
 
 use crate::{
     connector::{ConfigRevision, Connector, DeletedConnector, Settings},
-    ids::{ConnectorName, ConnectorUid, Epoch, Generation, InvalidId, Namespace, ReplicaId, SettingsId, Unit, WorkerId},
+    ids::{
+        ConnectorName, ConnectorUid, Epoch, Generation, InvalidId, Namespace, ReplicaId, SettingsId, Unit, WorkerId,
+    },
     lease::Owner,
     status::UnitStatus,
     task::TaskSet,
@@ -89,7 +91,9 @@ pub enum DecodeError {
         source: serde_json::Error,
     },
     /// Written by a later program.
-    #[error("the value of {key} has schema version {version}, and this program knows {SCHEMA_VERSION} at most: upgrade it")]
+    #[error(
+        "the value of {key} has schema version {version}, and this program knows {SCHEMA_VERSION} at most: upgrade it"
+    )]
     Version {
         /// The key.
         key: String,

@@ -138,12 +138,13 @@ fn plan_giving(world: &World, policy: &Policy, plan: &mut Plan) {
 
     for (uid, stored) in &world.connectors {
         let connector = &stored.value;
-        let waiting_for_namesake = world.deleted.values().any(|deleted| {
-            deleted.value.namespace == connector.namespace && deleted.value.name == connector.name
-        });
-        let changed_tasks_run = world.owned_units(*uid).any(|(unit, owner)| {
-            unit.kind != UnitKind::Planner && !is_as_wanted(world, unit, &owner.value)
-        });
+        let waiting_for_namesake = world
+            .deleted
+            .values()
+            .any(|deleted| deleted.value.namespace == connector.namespace && deleted.value.name == connector.name);
+        let changed_tasks_run = world
+            .owned_units(*uid)
+            .any(|(unit, owner)| unit.kind != UnitKind::Planner && !is_as_wanted(world, unit, &owner.value));
         for unit in wanted_units(world, connector) {
             if stays(&unit) {
                 continue;
@@ -243,9 +244,12 @@ impl Plan {
                 Some(stored) => Compare::Unchanged(worker, stored.revision),
                 None => Compare::Absent(worker),
             };
-            batch(&mut txns, &leader, vec![worker_guard, Compare::Unchanged(Key::Owner(*unit), owner.revision)], |txn| {
-                txn.delete(Key::Owner(*unit))
-            });
+            batch(
+                &mut txns,
+                &leader,
+                vec![worker_guard, Compare::Unchanged(Key::Owner(*unit), owner.revision)],
+                |txn| txn.delete(Key::Owner(*unit)),
+            );
         }
         for unit in &self.revoke {
             let Some(owner) = world.owners.get(unit) else { continue };
@@ -297,7 +301,11 @@ impl GrantChain {
     /// Begins at the epoch that the world knows.
     pub fn new(world: &World) -> GrantChain {
         let epoch = world.epoch.as_ref().map_or(Epoch { incarnation: 1, counter: 0 }, |stored| stored.value);
-        GrantChain { epoch, revision: world.epoch.as_ref().map(|stored| stored.revision), incarnation: epoch.incarnation }
+        GrantChain {
+            epoch,
+            revision: world.epoch.as_ref().map(|stored| stored.revision),
+            incarnation: epoch.incarnation,
+        }
     }
 
     /// Takes grants off the front and makes their transaction; None when there are none left.

@@ -4,7 +4,10 @@
 
 use crate::{
     connector::{Connector, DeletedConnector, Settings},
-    ids::{ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
+    ids::{
+        ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind,
+        WorkerId,
+    },
     keys::{Entry, Key},
     lease::Owner,
     status::UnitStatus,

@@ -11,7 +11,13 @@ pub struct Args {
     #[arg(long, env = "FERRY_CONFIG", value_name = "FILE")]
     pub config: PathBuf,
     /// etcd endpoints, comma-separated.
-    #[arg(long, env = "FERRY_ETCD_ENDPOINTS", value_delimiter = ',', default_value = "http://127.0.0.1:2379", value_name = "URLS")]
+    #[arg(
+        long,
+        env = "FERRY_ETCD_ENDPOINTS",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379",
+        value_name = "URLS"
+    )]
     pub etcd: Vec<String>,
     /// What all keys in etcd begin with.
     #[arg(long, env = "FERRY_ETCD_PREFIX", default_value = "/ferry", value_name = "PREFIX")]

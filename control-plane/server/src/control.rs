@@ -100,7 +100,8 @@ impl Control {
                 match change(&world, &stored.value)? {
                     Some((connector, txn)) if !reference.validate_only => {
                         let key = Key::Connector(reference.namespace.clone(), reference.name.clone());
-                        let txn = txn.when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector));
+                        let txn =
+                            txn.when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector));
                         (txn, connector)
                     }
                     Some((connector, _)) => return Ok(self.viewer.connector(&world, &connector)),
@@ -222,9 +223,9 @@ impl Service for Control {
         let mut next = None;
         for ((at, name), uid) in in_scope {
             if items.len() == size {
-                next = items.last().map(|view: &ConnectorView| {
-                    format!("{}/{}", view.connector.namespace, view.connector.name)
-                });
+                next = items
+                    .last()
+                    .map(|view: &ConnectorView| format!("{}/{}", view.connector.namespace, view.connector.name));
                 break;
             }
             match world.connectors.get(uid) {
@@ -285,8 +286,7 @@ impl Service for Control {
                 return Ok((self.view(&connector), false));
             }
             let key = Key::Connector(request.namespace.clone(), request.name.clone());
-            let txn =
-                Txn::new().when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector));
+            let txn = Txn::new().when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector));
             if self.commit(with_revision(txn, &connector, &request.author)).await? {
                 return Ok((self.view(&connector), false));
             }
@@ -365,10 +365,10 @@ impl Service for Control {
                 })
                 .collect()
         };
+        let mut view = self.view(&connector);
         if !reference.validate_only {
             self.restart_units(&units).await?;
         }
-        let mut view = self.view(&connector);
         for unit in std::iter::once(&mut view.planner).chain(&mut view.tasks) {
             let kind = unit.task.map_or(UnitKind::Planner, UnitKind::Task);
             if units.contains(&Unit { connector: connector.uid, kind }) {
@@ -416,7 +416,8 @@ impl Service for Control {
             token => Some(token.parse().map_err(|_| bad_token())?),
         };
         let size = page_size(page.size);
-        let mut ids: Vec<_> = world.workers.keys().filter(|id| after.is_none_or(|after| **id > after)).copied().collect();
+        let mut ids: Vec<_> =
+            world.workers.keys().filter(|id| after.is_none_or(|after| **id > after)).copied().collect();
         let next = (ids.len() > size).then(|| ids[size - 1].to_string());
         ids.truncate(size);
         Ok(Page { items: ids.into_iter().filter_map(|id| self.viewer.worker(&world, id)).collect(), next })

@@ -50,7 +50,7 @@ pub enum PropertiesError {
 }
 
 /// A file's keys with the lines that they stand on; a later line wins, as in Java.
-pub fn read(path: &Path) -> Result<Vec<(String, String, usize)>, PropertiesError> {
+fn read(path: &Path) -> Result<Vec<(String, String, usize)>, PropertiesError> {
     let shown = path.display().to_string();
     let file = File::open(path).map_err(|source| PropertiesError::Unreadable { path: shown.clone(), source })?;
     let mut pairs: Vec<(String, String, usize)> = Vec::new();
@@ -85,17 +85,30 @@ const NUMBERS: [(&str, i64); 12] = [
 /// Keys whose values must be true or false.
 const BOOLEANS: [&str; 3] = ["topic.creation.enable", "topic.tracking.enable", "topic.tracking.allow.reset"];
 
+/// Keys that every mode requires.
+const COMMON: [(&str, &str); 3] = [
+    ("bootstrap.servers", "it names the Kafka cluster, such as 127.0.0.1:9092"),
+    ("key.converter", "such as org.apache.kafka.connect.storage.StringConverter"),
+    ("value.converter", "such as org.apache.kafka.connect.storage.StringConverter"),
+];
+
 /// The settings of a distributed cluster.
 pub fn distributed(path: &Path) -> Result<Config, PropertiesError> {
-    let pairs = read(path)?;
-    let required = [
-        ("bootstrap.servers", "it names the Kafka cluster, such as 127.0.0.1:9092"),
+    let own = [
         ("group.id", "it names this cluster, and is part of its transactional ids"),
-        ("key.converter", "such as org.apache.kafka.connect.storage.StringConverter"),
-        ("value.converter", "such as org.apache.kafka.connect.storage.StringConverter"),
         ("offset.storage.topic", "it names the topic of source offsets"),
     ];
-    for (key, hint) in required {
+    settings(path, &own)
+}
+
+/// The settings of a standalone process (Kafka Connect's standalone mode).
+pub fn standalone(path: &Path) -> Result<Config, PropertiesError> {
+    settings(path, &[("offset.storage.file.filename", "it names the file of source offsets")])
+}
+
+fn settings(path: &Path, own: &[(&'static str, &'static str)]) -> Result<Config, PropertiesError> {
+    let pairs = read(path)?;
+    for (key, hint) in COMMON.iter().chain(own).copied() {
         if !pairs.iter().any(|(known, value, _)| known == key && !value.trim().is_empty()) {
             return Err(PropertiesError::Missing { path: path.display().to_string(), key, hint });
         }
@@ -104,8 +117,7 @@ pub fn distributed(path: &Path) -> Result<Config, PropertiesError> {
     Ok(pairs.into_iter().map(|(key, value, _)| (key, value)).collect())
 }
 
-/// Checks what any kind of worker settings must keep to.
-pub fn check_values(path: &Path, pairs: &[(String, String, usize)]) -> Result<(), PropertiesError> {
+fn check_values(path: &Path, pairs: &[(String, String, usize)]) -> Result<(), PropertiesError> {
     for (key, value, line) in pairs {
         let bad = |rule| PropertiesError::BadValue {
             path: path.display().to_string(),
@@ -157,7 +169,10 @@ mod tests {
     fn a_bad_value_is_named_with_its_line() {
         let file = file(&format!("{GOOD}offset.flush.interval.ms=soon\n"));
         let error = distributed(file.path()).expect_err("bad").to_string();
-        assert!(error.ends_with(r#", line 6: offset.flush.interval.ms cannot be "soon": it is a whole number"#), "{error}");
+        assert!(
+            error.ends_with(r#", line 6: offset.flush.interval.ms cannot be "soon": it is a whole number"#),
+            "{error}"
+        );
     }
 
     #[test]

@@ -137,14 +137,8 @@ pub async fn run(
         policy: policy.clone(),
     };
     let viewer = Viewer { clock, progress, policy };
-    let control: Arc<dyn Service> = Arc::new(Control {
-        store,
-        cache: cache.clone(),
-        clock,
-        sessions: sessions.clone(),
-        viewer,
-        reports,
-    });
+    let control: Arc<dyn Service> =
+        Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
     let workers = serve_workers(worker_listener, worker_sessions, stop.clone());
     let grpc = serve_grpc(grpc_listener, control.clone(), stop.clone());
@@ -207,11 +201,7 @@ async fn store_settings(store: &dyn Store, cache: &Cache, properties: Config) ->
     Err(anyhow!("the settings are being changed by others again and again"))
 }
 
-async fn serve_workers(
-    listener: TcpListener,
-    sessions: WorkerSessions,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+async fn serve_workers(listener: TcpListener, sessions: WorkerSessions, stop: CancellationToken) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SessionServiceServer<WorkerSessions>>().await;
     let service = SessionServiceServer::new(sessions)

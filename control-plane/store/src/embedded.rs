@@ -48,9 +48,8 @@ impl EmbeddedStore {
 
     /// In memory: gone with the process.
     pub fn in_memory() -> Result<EmbeddedStore, StoreError> {
-        let database = Database::builder()
-            .create_with_backend(redb::backends::InMemoryBackend::new())
-            .map_err(failed)?;
+        let database =
+            Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(failed)?;
         Self::load(database)
     }
 
@@ -107,7 +106,9 @@ impl Store for EmbeddedStore {
             let from = format!("revisions/{connector}/");
             let inner = self.inner.lock();
             let mut revisions = Vec::new();
-            for (path, (_, value)) in inner.entries.range(from.clone()..).take_while(|(path, _)| path.starts_with(&from)) {
+            for (path, (_, value)) in
+                inner.entries.range(from.clone()..).take_while(|(path, _)| path.starts_with(&from))
+            {
                 if let Entry::Revision(revision) = Key::parse(path)?.decode(value)? {
                     revisions.push(revision);
                 }
@@ -165,9 +166,8 @@ impl Inner {
         }
         self.revision = revision;
         changes.retain(|(key, _, _)| !matches!(key, Key::Revision(..)));
-        self.followers.retain(|follower| {
-            follower.send(Followed::Changes { changes: changes.clone(), revision }).is_ok()
-        });
+        self.followers
+            .retain(|follower| follower.send(Followed::Changes { changes: changes.clone(), revision }).is_ok());
         Ok(Outcome::Committed(revision))
     }
 
@@ -181,7 +181,9 @@ impl Inner {
             for write in txn.writes.iter().filter(|write| !write.key().is_ephemeral()) {
                 let path = write.key().to_string();
                 match write {
-                    Write::Put(_, value) => drop(table.insert(path.as_str(), (revision.0, value.as_slice())).map_err(failed)?),
+                    Write::Put(_, value) => {
+                        drop(table.insert(path.as_str(), (revision.0, value.as_slice())).map_err(failed)?)
+                    }
                     Write::Delete(_) => drop(table.remove(path.as_str()).map_err(failed)?),
                 }
             }

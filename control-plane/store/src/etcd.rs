@@ -12,8 +12,8 @@ use control_plane_core::{
     txn::{Compare, Txn, Write},
 };
 use etcd_client::{
-    Client, Compare as EtcdCompare, CompareOp, ConnectOptions, Error, EventType, GetOptions, LeaseGrantOptions, PutOptions,
-    TxnOp, WatchOptions,
+    Client, Compare as EtcdCompare, CompareOp, ConnectOptions, Error, EventType, GetOptions, LeaseGrantOptions,
+    PutOptions, TxnOp, WatchOptions,
 };
 use futures::{future::BoxFuture, stream::BoxStream};
 use std::{sync::Arc, time::Duration};
@@ -278,7 +278,11 @@ async fn follow(client: Client, prefix: Arc<str>, sender: mpsc::Sender<Followed>
 }
 
 /// Returns Ok only when nobody listens any more.
-async fn follow_until_it_fails(client: &Client, prefix: &str, sender: &mpsc::Sender<Followed>) -> Result<(), StoreError> {
+async fn follow_until_it_fails(
+    client: &Client,
+    prefix: &str,
+    sender: &mpsc::Sender<Followed>,
+) -> Result<(), StoreError> {
     let (entries, revision) = read_everything(client, prefix).await?;
     let mut watcher = client.watch_client();
     let options = WatchOptions::new().with_prefix().with_start_revision(revision.0 + 1);
@@ -328,10 +332,7 @@ async fn follow_until_it_fails(client: &Client, prefix: &str, sender: &mpsc::Sen
     }
 }
 
-async fn read_everything(
-    client: &Client,
-    prefix: &str,
-) -> Result<(Vec<(Key, Entry, Revision)>, Revision), StoreError> {
+async fn read_everything(client: &Client, prefix: &str) -> Result<(Vec<(Key, Entry, Revision)>, Revision), StoreError> {
     let mut kv = client.kv_client();
     let mut entries = Vec::new();
     let end = prefix_end(prefix);
@@ -377,10 +378,7 @@ fn followed_key(prefix: &str, path: &[u8]) -> Result<Option<Key>, StoreError> {
     Ok(Some(Key::parse(relative)?).filter(|key| !matches!(key, Key::Revision(..))))
 }
 
-fn followed_entry(
-    prefix: &str,
-    stored: &etcd_client::KeyValue,
-) -> Result<Option<(Key, Entry, Revision)>, StoreError> {
+fn followed_entry(prefix: &str, stored: &etcd_client::KeyValue) -> Result<Option<(Key, Entry, Revision)>, StoreError> {
     let Some(key) = followed_key(prefix, stored.key())? else { return Ok(None) };
     let entry = key.decode(stored.value())?;
     Ok(Some((key, entry, Revision(stored.mod_revision()))))

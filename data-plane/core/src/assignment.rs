@@ -171,8 +171,7 @@ impl<W: Clone> Holdings<W> {
             self.removed(&unit, Some(epoch), revision, &mut orders);
         }
         if document.whole {
-            let unlisted: Vec<UnitName> =
-                self.slots.keys().filter(|unit| !listed.contains(*unit)).cloned().collect();
+            let unlisted: Vec<UnitName> = self.slots.keys().filter(|unit| !listed.contains(*unit)).cloned().collect();
             for unit in unlisted {
                 self.removed(&unit, None, revision, &mut orders);
             }
@@ -332,10 +331,9 @@ impl<W: Clone> Holdings<W> {
 
     /// Whether this grant may hand over records now, the lease aside.
     pub fn may_run(&self, unit: &UnitName, epoch: Epoch) -> bool {
-        self.slots
-            .get(unit)
-            .and_then(|slot| slot.running.as_ref())
-            .is_some_and(|running| running.epoch == epoch && matches!(running.phase, Phase::Confirmed | Phase::Stopping))
+        self.slots.get(unit).and_then(|slot| slot.running.as_ref()).is_some_and(|running| {
+            running.epoch == epoch && matches!(running.phase, Phase::Confirmed | Phase::Stopping)
+        })
     }
 
     fn forget_oldest(&mut self) {

@@ -39,7 +39,8 @@ impl Lease {
     /// The replicas that exist.
     pub fn listed(&mut self, addresses: impl IntoIterator<Item = String>) {
         let mut old = std::mem::take(&mut self.replicas);
-        self.replicas = addresses.into_iter().map(|address| (address.clone(), old.remove(&address).flatten())).collect();
+        self.replicas =
+            addresses.into_iter().map(|address| (address.clone(), old.remove(&address).flatten())).collect();
     }
 
     /// A heartbeat goes out now, over all sessions; gives its number.

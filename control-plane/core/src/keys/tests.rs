@@ -1,6 +1,7 @@
 //! Golden forms of keys and values: what stands in a cluster's etcd must stay readable.
 
 use super::*;
+use crate::ids::UnitKind;
 use crate::{
     connector::{ConnectorType, TargetState},
     lease::{FenceClass, GrantState},
@@ -9,7 +10,6 @@ use crate::{
     time::Wall,
     worker::WorkerState,
 };
-use crate::ids::UnitKind;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 

@@ -83,10 +83,7 @@ impl Cluster {
             updated: Wall(0),
             request_id: None,
         };
-        self.put(
-            Key::Connector(connector.namespace.clone(), connector.name.clone()),
-            Entry::Connector(connector),
-        );
+        self.put(Key::Connector(connector.namespace.clone(), connector.name.clone()), Entry::Connector(connector));
     }
 
     fn tasks(&mut self, n: u128, connector: &[(&str, &str)], tasks: &[&[(&str, &str)]]) {
@@ -104,10 +101,7 @@ impl Cluster {
     fn target(&mut self, n: u128, target: TargetState) {
         let mut connector = self.world.connectors[&uid(n)].value.clone();
         connector.target = target;
-        self.put(
-            Key::Connector(connector.namespace.clone(), connector.name.clone()),
-            Entry::Connector(connector),
-        );
+        self.put(Key::Connector(connector.namespace.clone(), connector.name.clone()), Entry::Connector(connector));
     }
 
     fn plan(&self) -> Plan {
@@ -191,8 +185,11 @@ impl Cluster {
     }
 
     fn beat(&mut self, n: u128, number: u64) {
-        let replica =
-            Replica { id: ReplicaId(Uuid::from_u128(99)), address: String::new(), beats: BTreeMap::from([(worker_id(n), number)]) };
+        let replica = Replica {
+            id: ReplicaId(Uuid::from_u128(99)),
+            address: String::new(),
+            beats: BTreeMap::from([(worker_id(n), number)]),
+        };
         self.put(Key::Replica(replica.id), Entry::Replica(replica));
     }
 
@@ -346,7 +343,12 @@ fn a_recreated_connector_waits_for_its_namesake() {
     cluster.world.delete(&Key::Connector(old.namespace.clone(), old.name.clone()), revision);
     cluster.put(
         Key::Deleted(uid(1)),
-        Entry::Deleted(DeletedConnector { namespace: old.namespace, name: old.name, settings: old.settings, config_generation: Generation(3) }),
+        Entry::Deleted(DeletedConnector {
+            namespace: old.namespace,
+            name: old.name,
+            settings: old.settings,
+            config_generation: Generation(3),
+        }),
     );
     cluster.connector(2, "c", &[]);
     cluster.step();

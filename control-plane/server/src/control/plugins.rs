@@ -28,16 +28,13 @@ impl Control {
         for (_, plugins) in self.sessions.plugins() {
             for plugin in plugins.iter() {
                 let key = (plugin.kind.clone(), plugin.class.clone(), plugin.version.clone());
-                found
-                    .entry(key)
-                    .and_modify(|view| view.workers += 1)
-                    .or_insert_with(|| PluginView {
-                        kind: plugin.kind.clone(),
-                        class: plugin.class.clone(),
-                        version: plugin.version.clone(),
-                        aliases: plugin.aliases.clone(),
-                        workers: 1,
-                    });
+                found.entry(key).and_modify(|view| view.workers += 1).or_insert_with(|| PluginView {
+                    kind: plugin.kind.clone(),
+                    class: plugin.class.clone(),
+                    version: plugin.version.clone(),
+                    aliases: plugin.aliases.clone(),
+                    workers: 1,
+                });
             }
         }
         found.into_values().collect()
@@ -47,7 +44,10 @@ impl Control {
         for (_, plugins) in self.sessions.plugins() {
             if let Some(plugin) = plugins.iter().find(|plugin| is_called(plugin, name)) {
                 let keys = serde_json::from_str(&plugin.config_def_json).map_err(|error| {
-                    ServiceError::Internal(format!("a worker's config definition of {} is unreadable: {error}", plugin.class))
+                    ServiceError::Internal(format!(
+                        "a worker's config definition of {} is unreadable: {error}",
+                        plugin.class
+                    ))
                 })?;
                 let view = self.plugins().into_iter().find(|view| view.class == plugin.class);
                 return Ok((view.ok_or_else(|| unknown_plugin(name))?, keys));
@@ -106,12 +106,16 @@ impl Control {
     /// Full class of a connector plugin by any of its names.
     fn connector_plugin(&self, name: &str) -> Option<String> {
         self.sessions.plugins().iter().find_map(|(_, plugins)| {
-            plugins.iter().find(|plugin| is_connector(plugin) && is_called(plugin, name)).map(|plugin| plugin.class.clone())
+            plugins
+                .iter()
+                .find(|plugin| is_connector(plugin) && is_called(plugin, name))
+                .map(|plugin| plugin.class.clone())
         })
     }
 
     async fn validate_on_worker(&self, config: &Config) -> Result<wire::ValidateResult, ServiceError> {
-        let Some(class) = config.get("connector.class").map(|class| class.trim()).filter(|class| !class.is_empty()) else {
+        let Some(class) = config.get("connector.class").map(|class| class.trim()).filter(|class| !class.is_empty())
+        else {
             return Err(bad_class(
                 "Missing required configuration \"connector.class\" which has no default value.".to_owned(),
             ));
@@ -142,7 +146,9 @@ impl Control {
             }
         }
         Err(ServiceError::NoWorker(match last {
-            CommandFailure::Busy => "all workers with the plugin have too many validations waiting; try again".to_owned(),
+            CommandFailure::Busy => {
+                "all workers with the plugin have too many validations waiting; try again".to_owned()
+            }
             _ => "the workers with the plugin have gone; try again".to_owned(),
         }))
     }
@@ -207,10 +213,10 @@ fn invalid(infos: &ConfigInfos) -> ServiceError {
         .configs
         .iter()
         .flat_map(|info| {
-            info.value.errors.iter().map(|error| Violation {
-                field: format!("config.{}", info.value.name),
-                description: error.clone(),
-            })
+            info.value
+                .errors
+                .iter()
+                .map(|error| Violation { field: format!("config.{}", info.value.name), description: error.clone() })
         })
         .collect();
     let list: String = violations.iter().map(|violation| format!("{}\n", violation.description)).collect();

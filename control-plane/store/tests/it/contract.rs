@@ -4,8 +4,8 @@ use control_plane_core::{
     connector::{ConfigRevision, Settings},
     ids::{ConnectorUid, Epoch, Generation, ReplicaId, Revision, SettingsId, WorkerId},
     keys::{Entry, Key, encode},
-    txn::{Compare, Txn},
     time::Wall,
+    txn::{Compare, Txn},
     worker::Replica,
 };
 use control_plane_store::{Followed, Outcome, Store};
@@ -99,7 +99,10 @@ pub async fn run(store: Arc<dyn Store>) {
     // Guards.
     let first = commit(&*store, Txn::new().when(Compare::Absent(key("a"))).put(key("a"), encode(&settings(1)))).await;
     let first = first.expect("a is absent");
-    assert_eq!(commit(&*store, Txn::new().when(Compare::Absent(key("a"))).put(key("a"), encode(&settings(2)))).await, None);
+    assert_eq!(
+        commit(&*store, Txn::new().when(Compare::Absent(key("a"))).put(key("a"), encode(&settings(2)))).await,
+        None
+    );
     let stale = Revision(first.0 - 1);
     assert_eq!(commit(&*store, Txn::new().when(Compare::Unchanged(key("a"), stale)).delete(key("a"))).await, None);
     assert_eq!(commit(&*store, Txn::new().when(Compare::Unchanged(key("b"), first)).delete(key("a"))).await, None);
@@ -147,7 +150,11 @@ pub async fn run(store: Arc<dyn Store>) {
     let racers = (0..20).map(|n| {
         let store = store.clone();
         async move {
-            commit(&*store, Txn::new().when(Compare::Unchanged(key("race"), base)).put(key("race"), encode(&settings(n)))).await
+            commit(
+                &*store,
+                Txn::new().when(Compare::Unchanged(key("race"), base)).put(key("race"), encode(&settings(n))),
+            )
+            .await
         }
     });
     let won = futures::future::join_all(racers).await.into_iter().flatten().count();
