@@ -42,7 +42,9 @@ impl Broker for KafkaBroker {
     }
 
     fn admin(&self, config: &ClientConfig, reach_timeout: Duration) -> Result<Box<dyn Admin>, BrokerError> {
-        let client = native::Client::new(config, ClientKind::Producer, &[], &[], 0)?;
+        // A consumer, for only consumers can ask for a topic without creating it by the asking.
+        let forced = [("allow.auto.create.topics", "false")];
+        let client = native::Client::new(config, ClientKind::Consumer, &[], &forced, 0)?;
         client.reach(reach_timeout)?;
         Ok(Box::new(admin::KafkaAdmin::new(client)))
     }

@@ -27,7 +27,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("session.timeout.ms", "6000"),
     ("heartbeat.interval.ms", "1500"),
     ("queued.max.messages.kbytes", "16384"),
-    ("queued.min.messages", "100000"),
+    ("queued.min.messages", "50000"),
+    // By default a partition whose prefetch is full is left alone for a whole second, however fast it is drained.
+    ("fetch.queue.backoff.ms", "5"),
     ("fetch.wait.max.ms", "500"),
     ("fetch.error.backoff.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "30000"),

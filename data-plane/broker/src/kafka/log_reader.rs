@@ -19,7 +19,8 @@ use crate::{BrokerError, ClientConfig, LogReader, LogRecord, OnLogRecord};
 const DEFAULTS: &[(&str, &str)] = &[
     ("auto.offset.reset", "earliest"),
     ("queued.max.messages.kbytes", "4096"),
-    ("fetch.wait.max.ms", "500"),
+    // The first request goes out with the few partitions that are known by then, and holds the others back that long.
+    ("fetch.wait.max.ms", "100"),
     ("fetch.error.backoff.ms", "100"),
 ];
 
@@ -47,6 +48,8 @@ struct Shared {
     queue: Queue,
     topic: Topic,
     client: Client,
+    /// Asks for ends. A request of the reading client would wait behind its fetch that waits for records.
+    asking: Client,
 }
 
 pub(super) struct KafkaLogReader {
@@ -58,6 +61,7 @@ impl KafkaLogReader {
     pub(super) fn new(config: &ClientConfig, name: &str, on_record: OnLogRecord) -> Result<Self, BrokerError> {
         let client = Client::new(config, ClientKind::Consumer, DEFAULTS, FORCED, 0)?;
         client.reach(TOPIC_TIMEOUT)?;
+        let asking = Client::new(config, ClientKind::Consumer, DEFAULTS, FORCED, 0)?;
         let topic = client.topic(name)?;
         let partitions = known_partitions(&client, &topic)?;
         let queue = client.new_queue();
@@ -85,6 +89,7 @@ impl KafkaLogReader {
             queue,
             topic,
             client,
+            asking,
         });
         let reader = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -102,7 +107,7 @@ impl LogReader for KafkaLogReader {
 
     fn read_to_end(&self, deadline: Instant) -> Result<(), BrokerError> {
         let shared = &*self.shared;
-        let ends = end_offsets(&shared.client, &shared.name, shared.partitions, deadline)?;
+        let ends = end_offsets(&shared.asking, &shared.name, shared.partitions, deadline)?;
         let mut progress = shared.progress.lock();
         loop {
             if let Some(failure) = &progress.failure {

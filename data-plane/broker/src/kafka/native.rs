@@ -12,6 +12,14 @@ use tokio::sync::Notify;
 use crate::client_config::{ClientKind, translate};
 use crate::{BrokerError, ClientConfig, TopicPartition};
 
+/// What all clients start from: Java's pace of reconnecting (librdkafka's goes up to 10 seconds), quiet idle closes.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("socket.keepalive.enable", "true"),
+    ("log.connection.close", "false"),
+];
+
 /// A client instance; destroyed on drop, after everything that was made from it (fields are dropped in order).
 pub(super) struct Client {
     handle: *mut sys::rd_kafka_t,
@@ -44,7 +52,7 @@ impl Client {
             tracing::debug!(key, reason, "client setting ignored");
         }
         let native = NativeConfig::new();
-        for (name, value) in defaults {
+        for (name, value) in DEFAULTS.iter().chain(defaults) {
             native.set(name, value, name)?;
         }
         for (name, value, key) in &translated.settings {

@@ -113,7 +113,11 @@ impl Driver {
         watcher.abort();
         if let Some(unit) = held {
             let deadline = Instant::now() + graceful_timeout;
-            match self.step(unit, move |unit| Ok(unit.stop(deadline))).await {
+            let stop = move |unit: &mut Box<dyn Unit>| {
+                unit.stop(deadline);
+                Ok(())
+            };
+            match self.step(unit, stop).await {
                 Ok((mut unit, result)) => {
                     self.flush_events(&mut unit, true).await;
                     blocking::release(unit);

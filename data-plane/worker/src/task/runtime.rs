@@ -1,7 +1,7 @@
 //! What all units of a worker share: plugins, the way to Kafka, offset stores by settings.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_plane_broker::{Broker, BrokerError};
 use data_plane_connector_api::{ConnectError, Plugins};
@@ -20,12 +20,26 @@ const MAX_IDLE_STORES: usize = 8;
 /// Threads in plugin calls of severed units that may exist before further units are refused.
 pub(super) const MAX_ABANDONED: usize = 64;
 
+/// A store, and the settings that it was opened by.
+type OpenStore = (Arc<WorkerSettings>, Arc<dyn OffsetStore>);
+
+#[derive(Default)]
+struct Stores {
+    open: Vec<OpenStore>,
+    /// The latest failure to open one: it answers all who were waiting for it.
+    failed: Option<(Arc<WorkerSettings>, Instant, ConnectError)>,
+}
+
+fn is_same_store(one: &WorkerSettings, other: &WorkerSettings) -> bool {
+    one.offset_storage == other.offset_storage && one.internal_clients() == other.internal_clients()
+}
+
 /// Shared by all units of a worker.
 pub struct Runtime {
     pub(super) plugins: Arc<Plugins>,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) abandoned: Abandoned,
-    stores: Mutex<Vec<(Arc<WorkerSettings>, Arc<dyn OffsetStore>)>>,
+    stores: Mutex<Stores>,
 }
 
 impl Runtime {
@@ -44,23 +58,34 @@ impl Runtime {
     /// # Errors
     /// When the topic cannot be created or read, or the file cannot be read.
     pub async fn offset_store(&self, settings: &Arc<WorkerSettings>) -> Result<Arc<dyn OffsetStore>, ConnectError> {
+        let asked = Instant::now();
         // Held while a store is opened, so that it is opened once. The wait is bounded by the client's timeouts.
         let mut stores = self.stores.lock().await;
-        let is_same = |known: &WorkerSettings| {
-            known.offset_storage == settings.offset_storage && known.internal_clients() == settings.internal_clients()
-        };
-        if let Some((_, store)) = stores.iter().find(|(known, _)| is_same(known)) {
+        if let Some((_, store)) = stores.open.iter().find(|(known, _)| is_same_store(known, settings)) {
             return Ok(Arc::clone(store));
         }
-        while stores.len() >= MAX_IDLE_STORES {
-            let Some(idle) = stores.iter().position(|(_, store)| Arc::strong_count(store) == 1) else { break };
-            super::blocking::release(stores.swap_remove(idle));
+        if let Some((known, when, error)) = &stores.failed
+            && *when >= asked
+            && is_same_store(known, settings)
+        {
+            return Err(error.clone());
+        }
+        while stores.open.len() >= MAX_IDLE_STORES {
+            let Some(idle) = stores.open.iter().position(|(_, store)| Arc::strong_count(store) == 1) else { break };
+            super::blocking::release(stores.open.swap_remove(idle));
         }
         let (broker, wanted) = (Arc::clone(&self.broker), Arc::clone(settings));
         let opened = tokio::task::spawn_blocking(move || open_store(&*broker, &wanted)).await;
-        let store = opened.map_err(|_| ConnectError::retriable("the worker is shutting down"))??;
-        stores.push((Arc::clone(settings), Arc::clone(&store)));
-        Ok(store)
+        match opened.map_err(|_| ConnectError::retriable("the worker is shutting down"))? {
+            Ok(store) => {
+                stores.open.push((Arc::clone(settings), Arc::clone(&store)));
+                Ok(store)
+            }
+            Err(error) => {
+                stores.failed = Some((Arc::clone(settings), Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 }
 

@@ -288,6 +288,11 @@ impl SourceUnit {
     }
 
     fn finish(&mut self, deadline: Instant) -> Result<(), ConnectError> {
+        if self.gate.is_closed() {
+            // What the client still holds must not follow.
+            self.producer.purge();
+            return Ok(());
+        }
         let left = || deadline.saturating_duration_since(Instant::now());
         while !self.produce()? && !left().is_zero() {
             self.take_deliveries(FULL_WAIT)?;

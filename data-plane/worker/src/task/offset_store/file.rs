@@ -54,8 +54,7 @@ impl FileOffsetStore {
         let mut entries = self.entries.lock();
         let mut changed = entries.clone();
         changed.extend(changes.into_iter().map(|(key, value)| (Some(key), value)));
-        let pairs: Vec<(Option<&[u8]>, Option<&[u8]>)> =
-            changed.iter().map(|(key, value)| (key.as_deref(), value.as_deref())).collect();
+        let pairs: Vec<_> = changed.iter().map(|(key, value)| (key.as_deref(), value.as_deref())).collect();
         self.replace(&java_map::write(&pairs)).map_err(|error| file_error("writing", &self.path, &error))?;
         *entries = changed;
         Ok(())

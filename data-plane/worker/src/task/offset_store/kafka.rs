@@ -21,9 +21,12 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// (incarnation, counter)
 type Epoch = (u32, u64);
 
+/// Who wrote a key last, and what; `None` is a tombstone.
+type Written = (Epoch, Option<Box<[u8]>>);
+
 #[derive(Default)]
 struct Newest {
-    values: HashMap<Box<[u8]>, (Epoch, Option<Box<[u8]>>)>,
+    values: HashMap<Box<[u8]>, Written>,
     bytes: usize,
     is_over_limit: bool,
 }
@@ -44,7 +47,7 @@ impl Newest {
             // An older owner that wrote after its lease had ended.
             Some((newest, _)) if epoch.is_some_and(|epoch| epoch < *newest) => {}
             Some((newest, old)) => {
-                self.bytes -= old.as_ref().map_or(0, |old: &Box<[u8]>| old.len());
+                self.bytes -= old.as_deref().map_or(0, <[u8]>::len);
                 self.bytes += length - key.len();
                 // Without an epoch it was written by Kafka Connect or a tool: that is on purpose, so it counts.
                 *newest = epoch.unwrap_or(*newest);

@@ -46,11 +46,7 @@ impl SinkTask for NoTask {
     fn version(&self) -> &str {
         "1"
     }
-    fn start(
-        &mut self,
-        _: Arc<dyn data_plane_connector_api::SinkTaskContext>,
-        _: &Config,
-    ) -> Result<(), ConnectError> {
+    fn start(&mut self, _: Arc<dyn data_plane_connector_api::SinkTaskContext>, _: &Config) -> Result<(), ConnectError> {
         Ok(())
     }
     fn put(&mut self, _: &data_plane_record::RecordBatch) -> Result<(), ConnectError> {

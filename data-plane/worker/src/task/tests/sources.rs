@@ -226,10 +226,8 @@ async fn a_paused_task_holds_still_and_goes_on() {
     unit.handle.set_target(Target::Paused);
     unit.until(RunState::Paused).await;
     script.limit.store(8, Ordering::Relaxed);
-    eventually("the commit while paused", || {
-        stored_offsets(&worker).last().is_some_and(|last| last == r#"{"n":5}"#)
-    })
-    .await;
+    eventually("the commit while paused", || stored_offsets(&worker).last().is_some_and(|last| last == r#"{"n":5}"#))
+        .await;
     assert_eq!(worker.values("numbers").len(), 5);
     unit.handle.set_target(Target::Running);
     unit.until(RunState::Running).await;
