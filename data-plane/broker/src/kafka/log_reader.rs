@@ -47,7 +47,8 @@ struct Shared {
     name: String,
     queue: Queue,
     topic: Topic,
-    client: Client,
+    /// Reads; only kept so that it is dropped after what was made from it.
+    _client: Client,
     /// Asks for ends. A request of the reading client would wait behind its fetch that waits for records.
     asking: Client,
 }
@@ -88,7 +89,7 @@ impl KafkaLogReader {
             name: name.to_owned(),
             queue,
             topic,
-            client,
+            _client: client,
             asking,
         });
         let reader = Arc::clone(&shared);
