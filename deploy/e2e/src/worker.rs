@@ -68,6 +68,11 @@ impl Worker {
         Rest::new(&format!("http://127.0.0.1:{}", self.admin_port))
     }
 
+    /// host:port of its admin listener: how users know it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.admin_port)
+    }
+
     /// The process, to pause or kill.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -32,7 +32,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.wait.max.ms", "500"),
     ("fetch.error.backoff.ms", "100"),
-    ("topic.metadata.refresh.interval.ms", "30000"),
+    // As Java's consumer does: a topic that is subscribed to and not there yet is created, where the broker allows it.
+    ("allow.auto.create.topics", "true"),
+    // Topics that come later, and partitions that are added, are found this soon; Java looks every five minutes.
+    ("topic.metadata.refresh.interval.ms", "5000"),
     ("socket.nagle.disable", "true"),
 ];
 

@@ -220,6 +220,9 @@ impl SinkUnit {
     }
 
     fn put(&mut self) -> Result<(), ConnectError> {
+        if self.gate.is_closed() {
+            return Err(ConnectError::retriable("the task's lease has ended"));
+        }
         match self.task.put(&self.batch) {
             Ok(()) => {
                 self.put_again = None;

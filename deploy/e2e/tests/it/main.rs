@@ -1,3 +1,10 @@
-//! The harness at work with real Kafka and etcd, and (in other files here) Ferry's end-to-end tests.
+//! The harness at work with real Kafka and etcd, and Ferry's end-to-end tests: what the README promises, shown on real
+//! processes.
 
+mod cluster;
+mod copies;
 mod harness;
+mod interfaces;
+mod kills;
+mod mistakes;
+mod standalone;
