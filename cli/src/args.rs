@@ -1,0 +1,248 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
+
+/// Runs and watches Ferry's connectors.
+#[derive(Debug, Parser)]
+#[command(name = "ferry", version, propagate_version = true)]
+pub struct Arguments {
+    /// Address of the control plane
+    #[arg(long, env = "FERRY_SERVER", default_value = "http://127.0.0.1:7400", global = true, value_name = "URL")]
+    pub server: String,
+    /// How to print
+    #[arg(short, long, env = "FERRY_OUTPUT", value_enum, default_value = "table", global = true)]
+    pub output: Format,
+    /// The namespace
+    #[arg(short, long, env = "FERRY_NAMESPACE", default_value = "default", global = true)]
+    pub namespace: String,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create connectors, or change them to what files say
+    Apply(Apply),
+    /// List things, or show one
+    #[command(subcommand)]
+    Get(Get),
+    /// Show all about one thing
+    #[command(subcommand)]
+    Describe(Describe),
+    /// Delete connectors; their offsets and consumer groups stay
+    #[command(subcommand)]
+    Delete(Connectors),
+    /// Hold connectors: tasks stay assigned and do not poll
+    #[command(subcommand)]
+    Pause(Connectors),
+    /// Run connectors again, from paused or stopped
+    #[command(subcommand)]
+    Resume(Connectors),
+    /// Stop connectors: their tasks are given up
+    #[command(subcommand)]
+    Stop(Connectors),
+    /// Restart a connector or one task
+    #[command(subcommand)]
+    Restart(Restart),
+    /// Move everything away from a worker
+    #[command(subcommand)]
+    Drain(Drain),
+    /// Check files on a worker that has their plugins; changes nothing
+    Validate(Validate),
+    /// Wait until a connector is in a state
+    #[command(subcommand)]
+    Wait(Wait),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// YAML, JSON or .properties; `-` is standard input; may be repeated
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Do every check, store nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// YAML, JSON or .properties; `-` is standard input; may be repeated
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+}
+
+/// What to get.
+#[derive(Debug, Subcommand)]
+pub enum Get {
+    /// Connectors
+    #[command(visible_aliases = ["connector", "c"])]
+    Connectors {
+        /// Only these
+        names: Vec<String>,
+        /// Print changes as they happen
+        #[arg(short, long, conflicts_with = "names")]
+        watch: bool,
+        /// Of all namespaces
+        #[arg(short = 'A', long, conflicts_with = "names")]
+        all_namespaces: bool,
+    },
+    /// Workers
+    #[command(visible_aliases = ["worker", "w"])]
+    Workers {
+        /// Only these, by id or host:port
+        names: Vec<String>,
+    },
+    /// Plugins of the connected workers
+    #[command(visible_aliases = ["plugin", "p"])]
+    Plugins,
+}
+
+/// What to describe.
+#[derive(Debug, Subcommand)]
+pub enum Describe {
+    /// A connector
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Connectors by name.
+#[derive(Debug, Subcommand)]
+pub enum Connectors {
+    /// Connectors
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+/// What to restart.
+#[derive(Debug, Subcommand)]
+pub enum Restart {
+    /// A connector
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Its name
+        name: String,
+        /// Its tasks too
+        #[arg(long)]
+        tasks: bool,
+        /// Only what failed
+        #[arg(long)]
+        only_failed: bool,
+    },
+    /// One task
+    #[command(visible_alias = "t")]
+    Task {
+        /// CONNECTOR/NUMBER
+        #[arg(value_name = "CONNECTOR/NUMBER", value_parser = task)]
+        task: (String, u32),
+    },
+}
+
+/// What to drain.
+#[derive(Debug, Subcommand)]
+pub enum Drain {
+    /// A worker
+    #[command(visible_aliases = ["workers", "w"])]
+    Worker {
+        /// Its id or host:port
+        name: String,
+    },
+}
+
+/// What to wait for.
+#[derive(Debug, Subcommand)]
+pub enum Wait {
+    /// A connector
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Its name
+        name: String,
+        /// running: the connector and at least one task, and all of its tasks, run
+        #[arg(long = "for", value_enum, value_name = "STATE")]
+        state: Goal,
+        /// How long, such as 500ms, 30s, 5m, 1h
+        #[arg(long, default_value = "30s", value_parser = duration)]
+        timeout: Duration,
+    },
+}
+
+/// A state to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    /// The connector and all of its tasks (one at least) run
+    Running,
+    /// The connector and all of its tasks are held
+    Paused,
+    /// The connector is stopped and has no tasks
+    Stopped,
+}
+
+fn task(text: &str) -> Result<(String, u32), String> {
+    let wrong = || "give a connector's name, a slash and a task's number, such as orders/0".to_owned();
+    let (name, number) = text.rsplit_once('/').ok_or_else(wrong)?;
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    Ok((name.to_owned(), number.parse().map_err(|_| wrong())?))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a number and a unit, such as 500ms, 30s, 5m, 1h".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u32 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        _ => return Err(wrong()),
+    };
+    Ok(unit * number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_tasks() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("30").is_err() && duration("s").is_err() && duration("1d").is_err());
+        assert_eq!(task("a/b/3"), Ok(("a/b".to_owned(), 3)));
+        assert!(task("a").is_err() && task("/1").is_err() && task("a/x").is_err());
+    }
+}

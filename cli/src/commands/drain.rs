@@ -1,0 +1,21 @@
+//! `ferry drain worker NAME`.
+
+use crate::{
+    args::{Arguments, Drain},
+    client::Client,
+    commands::outcome_of,
+    failure::Failure,
+    output::Output,
+};
+use proto::v1::DrainWorkerRequest;
+
+pub(crate) async fn run(
+    arguments: &Arguments,
+    Drain::Worker { name }: &Drain,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(arguments).await?;
+    let request = DrainWorkerRequest { name: format!("workers/{name}"), validate_only: false };
+    client.workers.drain_worker(request).await?;
+    output.done(&[outcome_of("worker", name, "draining")])
+}

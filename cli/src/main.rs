@@ -1,0 +1,16 @@
+//! The `ferry` program: reads its arguments, runs one command, exits with its code.
+
+use clap::Parser as _;
+use std::{io, process::ExitCode};
+
+fn main() -> ExitCode {
+    let arguments = cli::args::Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::from(cli::failure::Kind::Environment.exit_code());
+        }
+    };
+    ExitCode::from(runtime.block_on(cli::run(arguments, &mut io::stdout(), &mut io::stderr())))
+}
