@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Runs and watches Ferry's connectors.
 #[derive(Debug, Parser)]
@@ -66,11 +66,52 @@ pub enum Command {
     /// Wait until a connector is in a state
     #[command(subcommand)]
     Wait(Wait),
+    /// Run connectors in this one process, as Kafka Connect's standalone mode does
+    Standalone(Standalone),
+    /// Run a whole Ferry in this one process, to try things out
+    Dev(Dev),
     /// Print a shell's completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Options of `standalone`.
+#[derive(Debug, Args)]
+pub struct Standalone {
+    /// Kafka Connect's standalone worker properties, unchanged
+    #[arg(value_name = "WORKER.properties")]
+    pub worker_properties: PathBuf,
+    /// Connectors: Kafka Connect's .properties, or YAML or JSON as for `apply`
+    #[arg(value_name = "CONNECTOR.properties")]
+    pub connectors: Vec<String>,
+    /// Where gRPC is served
+    #[arg(long, env = "FERRY_GRPC_LISTEN", default_value = "127.0.0.1:7400", value_name = "ADDRESS")]
+    pub grpc_listen: SocketAddr,
+    /// Keep connectors in this file; without it they are gone with the process, as in Kafka Connect
+    #[arg(long, env = "FERRY_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Options of `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// The Kafka cluster
+    #[arg(long, env = "FERRY_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092", value_name = "HOST:PORT,…")]
+    pub bootstrap_servers: String,
+    /// Connectors: files as for `apply`
+    #[arg(value_name = "FILE")]
+    pub connectors: Vec<String>,
+    /// Where gRPC is served
+    #[arg(long, env = "FERRY_GRPC_LISTEN", default_value = "127.0.0.1:7400", value_name = "ADDRESS")]
+    pub grpc_listen: SocketAddr,
+    /// Where Kafka Connect's REST API is served
+    #[arg(long, env = "FERRY_REST_LISTEN", default_value = "127.0.0.1:8083", value_name = "ADDRESS")]
+    pub rest_listen: SocketAddr,
+    /// Keep connectors in this file; without it they are gone with the process
+    #[arg(long, env = "FERRY_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
 }
 
 /// Options of `apply`.

@@ -4,9 +4,11 @@ mod apply;
 mod completions;
 mod delete;
 mod describe;
+mod dev;
 mod drain;
 mod get;
 mod restart;
+mod standalone;
 mod target;
 mod validate;
 mod wait;
@@ -33,6 +35,8 @@ pub(crate) async fn run(arguments: &Arguments, mut output: Output<'_>) -> Result
         Command::Drain(what) => drain::run(arguments, what, output).await,
         Command::Validate(options) => validate::run(arguments, options, output).await,
         Command::Wait(what) => wait::run(arguments, what, output).await,
+        Command::Standalone(options) => standalone::run(options, output).await,
+        Command::Dev(options) => dev::run(options, output).await,
         Command::Completions { shell } => completions::run(*shell, output),
     }
 }

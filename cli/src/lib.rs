@@ -9,6 +9,7 @@ mod commands;
 mod documents;
 pub mod failure;
 mod output;
+mod single;
 
 use args::Arguments;
 use output::Output;

@@ -8,7 +8,13 @@ use std::net::SocketAddr;
 #[command(name = "ferry-worker", version)]
 pub struct Args {
     /// The control plane's worker listeners, comma-separated.
-    #[arg(long, env = "FERRY_CONTROL_PLANE", value_delimiter = ',', default_value = "http://127.0.0.1:7402", value_name = "URLS")]
+    #[arg(
+        long,
+        env = "FERRY_CONTROL_PLANE",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:7402",
+        value_name = "URLS"
+    )]
     pub control_plane: Vec<String>,
     /// Where /livez, /readyz and /metrics are served; users know the worker by this address. Port 0 takes a free one.
     #[arg(long, env = "FERRY_ADMIN_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDRESS")]

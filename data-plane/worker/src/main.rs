@@ -6,7 +6,10 @@ use data_plane_worker::{
     args::Args,
     run::{Options, run},
 };
-use std::{io::{IsTerminal, Write}, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 

@@ -44,11 +44,7 @@ pub enum SessionEvent {
 }
 
 /// Keeps a session to one replica for ever. `hello` always holds the present Hello.
-pub async fn keep(
-    address: String,
-    hello: watch::Receiver<wire::Hello>,
-    events: mpsc::Sender<(String, SessionEvent)>,
-) {
+pub async fn keep(address: String, hello: watch::Receiver<wire::Hello>, events: mpsc::Sender<(String, SessionEvent)>) {
     let endpoint = match Endpoint::from_shared(address.clone()) {
         Ok(endpoint) => endpoint
             .connect_timeout(PATIENCE)
@@ -57,7 +53,8 @@ pub async fn keep(
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true),
         Err(error) => {
-            let reason = format!("{address} is no address of a control plane ({error}); it is like http://127.0.0.1:7402");
+            let reason =
+                format!("{address} is no address of a control plane ({error}); it is like http://127.0.0.1:7402");
             // Nobody listens only when the process ends.
             let _ = events.send((address, SessionEvent::Unwanted(reason))).await;
             return;

@@ -22,9 +22,7 @@ use data_plane_core::{
     time::Monotonic,
 };
 use parking_lot::Mutex;
-use proto::worker_v1::{
-    self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica,
-};
+use proto::worker_v1::{self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -243,7 +241,9 @@ impl Supervisor {
             .dialling
             .keys()
             .filter(|address| {
-                !self.identity.control_planes.contains(address) && !listed.contains(*address) && !self.sessions.contains_key(*address)
+                !self.identity.control_planes.contains(address)
+                    && !listed.contains(*address)
+                    && !self.sessions.contains_key(*address)
             })
             .cloned()
             .collect();

@@ -2,10 +2,7 @@
 //!
 //! Beyond Kafka Connect: what this worker could not run as asked is refused here, not at run time.
 
-use crate::{
-    plugins::key_info,
-    task::WorkerSettings,
-};
+use crate::{plugins::key_info, task::WorkerSettings};
 use data_plane_connector_api::{
     ConnectError, Factory, PluginKind, Plugins,
     common_config::{sink_config_def, source_config_def, validate_sink, validate_source},

@@ -45,9 +45,9 @@ fn assigned(assignment: wire::Assignment) -> Option<Assigned<Arc<Work>>> {
         wire::Target::Running | wire::Target::Unspecified => Target::Running,
     };
     // A hung sink task could still write to its target behind a closed gate; a source task writes through the gate only.
-    let is_sink = ["topics", "topics.regex"].iter().any(|key| {
-        assignment.connector_config.get(*key).is_some_and(|value| !value.trim().is_empty())
-    });
+    let is_sink = ["topics", "topics.regex"]
+        .iter()
+        .any(|key| assignment.connector_config.get(*key).is_some_and(|value| !value.trim().is_empty()));
     let severable = !is_sink || assignment.fence_class() == wire::FenceClass::TargetEpoch;
     Some(Assigned {
         unit: unit_name(assignment.unit?),

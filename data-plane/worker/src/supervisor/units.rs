@@ -2,7 +2,7 @@
 
 use crate::{
     guard::Guard,
-    task::{self, Runtime, RunState, TaskEvent, TaskHandle, TaskSpec, WorkerSettings},
+    task::{self, RunState, Runtime, TaskEvent, TaskHandle, TaskSpec, WorkerSettings},
     wire::{SettingsTable, Work, wire_error, wire_state},
 };
 use data_plane_connector_api::ConnectError;

@@ -38,7 +38,9 @@ fn a_million_lines_arrive_byte_for_byte_and_every_verb_works() -> Result<()> {
     let described = cli.succeed(&["describe", "connector", "in"])?;
     let (_, worker, _) = cluster.task("in")?;
     let size = cluster.size("in.txt").to_string();
-    wait_until(LIMIT, "the position in describe", || Ok(cli.succeed(&["describe", "connector", "in"])?.contains(&size)))?;
+    wait_until(LIMIT, "the position in describe", || {
+        Ok(cli.succeed(&["describe", "connector", "in"])?.contains(&size))
+    })?;
     for needle in ["RUNNING", &worker, "position"] {
         assert!(described.to_uppercase().contains(&needle.to_uppercase()), "{needle} is not in:\n{described}");
     }
@@ -123,7 +125,9 @@ fn a_paused_connector_holds_and_a_stopped_one_has_no_tasks(cluster: &Cluster) ->
     cluster.append("in.txt", "while paused\n")?;
     // Something else that goes through meanwhile shows that time enough has passed.
     kcat.produce("lines", &["not from the file"])?;
-    wait_until(LIMIT, "the other record at the sink", || Ok(cluster.read("out.txt")?.ends_with(b"not from the file\n")))?;
+    wait_until(LIMIT, "the other record at the sink", || {
+        Ok(cluster.read("out.txt")?.ends_with(b"not from the file\n"))
+    })?;
     assert_eq!(kcat.end_offset("lines", 0)?, before + 1);
 
     cli.succeed(&["stop", "connector", "in"])?;

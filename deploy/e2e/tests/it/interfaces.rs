@@ -175,7 +175,9 @@ async fn workers_and_plugins(channel: Channel) -> Result<()> {
         .workers;
     ensure!(workers.len() == 1 && workers[0].state() == v1::WorkerState::Ready, "{workers:?}");
     let mut plugins = PluginServiceClient::new(channel);
-    for name in ["FileStreamSource", "FileStreamSourceConnector", "org.apache.kafka.connect.file.FileStreamSourceConnector"] {
+    for name in
+        ["FileStreamSource", "FileStreamSourceConnector", "org.apache.kafka.connect.file.FileStreamSourceConnector"]
+    {
         let found = plugins.get_config_def(v1::GetConfigDefRequest { plugin: name.to_owned() }).await?.into_inner();
         ensure!(found.keys.iter().any(|key| key.name == "batch.size"), "{name}: {found:?}");
     }

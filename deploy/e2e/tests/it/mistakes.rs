@@ -22,12 +22,20 @@ fn a_users_mistakes_name_the_field_and_change_nothing() -> Result<()> {
     };
 
     let refused: [(&str, String, &[&str]); 7] = [
-        ("class.yaml", source("").replace("FileStreamSource", "NoSuchThing"), &["NoSuchThing", "FileStreamSourceConnector"]),
+        (
+            "class.yaml",
+            source("").replace("FileStreamSource", "NoSuchThing"),
+            &["NoSuchThing", "FileStreamSourceConnector"],
+        ),
         ("topic.yaml", source("").replace("  topic: t\n", ""), &["topic"]),
         ("tasks.yaml", source("  file: /tmp/x\n  tasks.max: many\n"), &["tasks.max", "many"]),
         ("folder.yaml", source(&format!("  file: {}\n", cluster.folder.path().display())), &["file", "directory"]),
         ("field.yaml", source("").replace("name: bad", "name: bad\nconfigs: {}"), &["configs", "field.yaml"]),
-        ("second.yaml", format!("{}---\nkind: Conector\nname: b\nconfig: {{}}\n", source("  file: /tmp/x\n")), &["kind", "Conector"]),
+        (
+            "second.yaml",
+            format!("{}---\nkind: Conector\nname: b\nconfig: {{}}\n", source("  file: /tmp/x\n")),
+            &["kind", "Conector"],
+        ),
         ("transforms.yaml", source("  file: /tmp/x\n  transforms: a\n  transforms.a.type: X\n"), &["transforms"]),
     ];
     for (file, content, needles) in refused {
@@ -96,7 +104,8 @@ fn an_unreachable_broker_is_named_by_the_task() -> Result<()> {
     rest.put_config("in", &[("connector.class", "FileStreamSource"), ("topic", "t"), ("file", "/tmp/none")])?;
     let trace = wait_for(LIMIT, "the failed unit", || {
         let status = rest.status("in")?;
-        let failed = [&status["connector"], &status["tasks"][0]].into_iter().find(|unit| unit["state"] == "FAILED").cloned();
+        let failed =
+            [&status["connector"], &status["tasks"][0]].into_iter().find(|unit| unit["state"] == "FAILED").cloned();
         Ok(failed.and_then(|unit| unit["trace"].as_str().map(str::to_owned)))
     })?;
     assert!(trace.contains("bootstrap.servers") && trace.contains(&dead), "{trace}");
@@ -110,7 +119,8 @@ fn the_programs_refuse_to_start_with_one_clear_line() -> Result<()> {
     let good = "bootstrap.servers=127.0.0.1:9\ngroup.id=g\nkey.converter=org.apache.kafka.connect.storage.StringConverter\n\
                 value.converter=org.apache.kafka.connect.storage.StringConverter\noffset.storage.topic=o\n";
     let run = |args: &[&str]| -> Result<(i32, String)> {
-        let output = Command::new(binary("ferry-control-plane")?).arg("--config").arg(&properties).args(args).output()?;
+        let output =
+            Command::new(binary("ferry-control-plane")?).arg("--config").arg(&properties).args(args).output()?;
         Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned()))
     };
     fs::write(&properties, good.replace("group.id=g", "group.id=g\noffset.flush.interval.ms=soon"))?;

@@ -62,7 +62,9 @@ impl Standalone {
     }
 
     fn sink_is(&self, text: &str) -> Result<()> {
-        wait_until(LIMIT, "the sink's file", || Ok(fs::read_to_string(self.path("test.sink.txt")).is_ok_and(|got| got == text)))
+        wait_until(LIMIT, "the sink's file", || {
+            Ok(fs::read_to_string(self.path("test.sink.txt")).is_ok_and(|got| got == text))
+        })
     }
 }
 
