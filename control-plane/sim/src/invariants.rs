@@ -1,0 +1,57 @@
+//! What must hold, one file each.
+
+mod converges;
+mod epochs_grow;
+mod no_loss;
+mod offsets_forward;
+mod one_owner;
+mod planning;
+
+use crate::{
+    etcd::Change,
+    kafka::{Kafka, TaskKey},
+    sim::Sim,
+};
+
+/// What did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+/// What the invariants remember.
+#[derive(Debug, Default)]
+pub struct Invariants {
+    epochs: epochs_grow::Seen,
+    floors: offsets_forward::Floors,
+    rest: converges::Rest,
+}
+
+impl Invariants {
+    /// An offset record was appended; late: its writer may not write any more.
+    pub fn landed(&mut self, key: &TaskKey, kafka: &Kafka, is_late: bool) {
+        self.floors.landed(key, kafka, is_late);
+    }
+}
+
+impl Sim {
+    /// After each change of the store.
+    pub fn check_stored(&mut self, change: &Change) {
+        if let Err(text) = self.invariants.epochs.stored(change) {
+            self.violate("epochs only grow, and a grant begins and ends in order", text);
+        }
+    }
+
+    /// After something was appended for a task.
+    pub fn check_offsets(&mut self, key: &TaskKey) {
+        if let Some(text) = no_loss::check(&self.kafka, key) {
+            self.violate("no acknowledged record is lost", text);
+        }
+        if let Some(text) = self.invariants.floors.check(&self.kafka, key, self.mutation) {
+            self.violate("a stored offset never moves back", text);
+        }
+    }
+}

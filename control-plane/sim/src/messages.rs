@@ -1,0 +1,92 @@
+//! What workers and replicas say to each other, in the cores' types.
+
+use control_plane_core::{
+    connector::Config,
+    ids::{ConnectorUid, Epoch, Generation, Unit, UnitKind, WorkerId},
+    status::RunState,
+};
+use data_plane_core::assignment::{self, Document, UnitName};
+use std::rc::Rc;
+
+/// What a runner needs of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The connector's name.
+    pub connector: String,
+    /// Its config.
+    pub connector_config: Config,
+    /// The generation of that.
+    pub config_generation: Generation,
+}
+
+/// A worker's words.
+#[derive(Debug, Clone)]
+pub enum ToReplica {
+    /// The first word; `holds`: something runs there.
+    Hello { worker: WorkerId, holds: bool },
+    /// A heartbeat.
+    Heartbeat(u64),
+    /// To be stored.
+    Report(u64, Report),
+    /// Nothing new, please.
+    DrainMe,
+    /// It holds nothing any more.
+    Goodbye,
+    /// The connection was closed.
+    Fin,
+}
+
+/// What a worker reports until it is answered.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// A unit's transition.
+    State(Unit, Epoch, RunState),
+    /// A grant has ended there.
+    Ended(Unit, Epoch),
+    /// A planner made tasks.
+    TaskSet(ConnectorUid, Epoch, Generation, Vec<Config>),
+}
+
+/// A replica's words.
+#[derive(Debug, Clone)]
+pub enum ToWorker {
+    /// The session is open.
+    Welcome { address: String, lease_ms: u64, replicas: Vec<String> },
+    /// A heartbeat was stored, or cannot be.
+    Ack { number: u64, hold: bool },
+    /// What to hold.
+    Document(Document<Rc<Work>>),
+    /// The replicas that there are.
+    Replicas(Vec<String>),
+    /// The worker's id is void.
+    Expired,
+    /// A report was stored, or is void.
+    ReportAck(u64),
+    /// The connection was closed.
+    Fin,
+}
+
+/// To the data plane's words.
+pub fn unit_name(unit: Unit) -> UnitName {
+    let task = match unit.kind {
+        UnitKind::Planner => None,
+        UnitKind::Task(number) => Some(number),
+    };
+    UnitName { connector_uid: unit.connector.to_string(), task }
+}
+
+/// From the data plane's words; what the control plane named is a UUID.
+pub fn unit_of(name: &UnitName) -> Unit {
+    let connector = name.connector_uid.parse().unwrap_or(ConnectorUid(uuid::Uuid::nil()));
+    Unit { connector, kind: name.task.map_or(UnitKind::Planner, UnitKind::Task) }
+}
+
+/// To the data plane's words.
+pub fn worker_epoch(epoch: Epoch) -> assignment::Epoch {
+    assignment::Epoch { incarnation: epoch.incarnation, counter: epoch.counter }
+}
+
+/// From the data plane's words.
+pub fn core_epoch(epoch: assignment::Epoch) -> Epoch {
+    Epoch { incarnation: epoch.incarnation, counter: epoch.counter }
+}

@@ -1,0 +1,536 @@
+//! A control-plane replica: its process, its calls to etcd, and its hub; as `control-plane-server`'s hub does it.
+
+mod documents;
+mod jobs;
+mod leading;
+
+use crate::{
+    etcd::{Answer, Change, Outcome, Request},
+    links::Cut,
+    messages::{ToReplica, ToWorker},
+    mutation::Mutation,
+    say,
+    sim::{Sim, To, What},
+};
+use control_plane_core::{
+    beats::Beats,
+    ids::{ReplicaId, Revision, Unit, WorkerId},
+    keys::{Entry, Key, encode},
+    lease::Owner,
+    time::Monotonic,
+    txn::Txn,
+    worker::{Replica as Document, WorkerState},
+    world::World,
+};
+pub use jobs::{CLASS, UserChange};
+use jobs::{Job, Queue};
+use leading::Leading;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A heartbeat document that is not stored within this time is answered HOLD, in ms.
+const HOLD_AFTER: u64 = 250;
+/// Longest wait for an answer of etcd.
+const CALL_TIMEOUT: u64 = 2000;
+/// Pause before etcd is tried again.
+const RETRY: u64 = 200;
+
+/// What an answer is for.
+#[derive(Debug, Clone)]
+enum Waiting {
+    Flush(Document),
+    Lead,
+    Job(u64),
+    Everything,
+    Session,
+    KeepAlive,
+}
+
+struct Session {
+    link: u64,
+    reports: Queue,
+}
+
+/// A replica's process.
+pub struct Replica {
+    /// New at each start.
+    pub incarnation: u64,
+    /// The process exists.
+    pub is_up: bool,
+    /// It is stopped by a signal.
+    pub is_paused: bool,
+    /// What it will get when it goes on.
+    pub deferred: Vec<What>,
+    /// Which watch stream is the present one.
+    pub stream: u64,
+    /// It has read everything, and workers may connect.
+    pub is_listening: bool,
+    /// Its view.
+    pub world: World,
+    /// The store answers.
+    pub is_live: bool,
+    id: ReplicaId,
+    clock_offset: u64,
+    is_following: bool,
+    session: Option<u64>,
+    beats: Beats,
+    flush_due: Option<u64>,
+    flushing_since: Option<u64>,
+    sessions: BTreeMap<WorkerId, Session>,
+    calls: BTreeMap<u64, Waiting>,
+    jobs: BTreeMap<u64, Job>,
+    leading: Leading,
+}
+
+/// Where workers reach a replica.
+pub fn address(index: usize) -> String {
+    format!("http://r{index}")
+}
+
+impl Replica {
+    /// A process that was not started yet.
+    pub fn down() -> Replica {
+        let id = ReplicaId(uuid::Uuid::nil());
+        Replica {
+            incarnation: 0,
+            is_up: false,
+            is_paused: false,
+            deferred: Vec::new(),
+            stream: 0,
+            is_listening: false,
+            world: World::default(),
+            is_live: false,
+            id,
+            clock_offset: 0,
+            is_following: false,
+            session: None,
+            beats: Beats::new(id, String::new()),
+            flush_due: None,
+            flushing_since: None,
+            sessions: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            leading: Leading::default(),
+        }
+    }
+
+    /// Whether it believes to lead.
+    pub fn leads(&self) -> bool {
+        self.is_up && self.world.leader.as_ref().is_some_and(|leader| leader.value.replica == self.id)
+    }
+}
+
+impl Sim {
+    /// A new process, under a new id, at the same address.
+    pub fn start_replica(&mut self, index: usize) {
+        let id = ReplicaId(self.uuid(0xC0));
+        let incarnation = self.number();
+        let stream = self.number();
+        let clock_offset = self.rng.below(1_000_000);
+        self.replicas[index] = Replica {
+            id,
+            incarnation,
+            is_up: true,
+            stream,
+            clock_offset,
+            beats: Beats::new(id, address(index)),
+            ..Replica::down()
+        };
+        say!(self, "r{index} starts as {id}");
+        let to = To::Replica(index, incarnation);
+        let delay = self.rng.between(5, 60);
+        self.after(delay, to, What::Keep);
+        self.after(delay, to, What::Follow);
+    }
+
+    /// kill -9.
+    pub fn crash_replica(&mut self, index: usize) {
+        say!(self, "r{index} dies");
+        let replica = &mut self.replicas[index];
+        replica.is_up = false;
+        replica.is_listening = false;
+        let incarnation = replica.incarnation;
+        let links: Vec<u64> =
+            self.links.iter().filter(|(_, link)| link.replica == (index, incarnation)).map(|(id, _)| *id).collect();
+        links.into_iter().for_each(|link| self.close_by_replica(link));
+    }
+
+    /// SIGCONT.
+    pub fn resume_replica(&mut self, index: usize) {
+        self.replicas[index].is_paused = false;
+        let to = To::Replica(index, self.replicas[index].incarnation);
+        for what in std::mem::take(&mut self.replicas[index].deferred) {
+            self.after(0, to, what);
+        }
+        self.pump_all();
+    }
+
+    fn monotonic(&self, index: usize) -> Monotonic {
+        Monotonic(self.now + self.replicas[index].clock_offset)
+    }
+
+    fn call(&mut self, index: usize, request: Request, waiting: Waiting) {
+        let call = self.number();
+        let replica = &mut self.replicas[index];
+        replica.calls.insert(call, waiting);
+        let incarnation = replica.incarnation;
+        let slow = if self.rng.chance(1) { self.rng.between(50, 800) } else { 0 };
+        let delay = self.rng.between(1, 3) + slow;
+        self.after(delay, To::World, What::Call { replica: index, incarnation, call, request });
+        self.after(CALL_TIMEOUT, To::Replica(index, incarnation), What::CallTimeout { call });
+    }
+
+    /// Something for the process.
+    pub fn replica_event(&mut self, index: usize, what: What) {
+        let to = To::Replica(index, self.replicas[index].incarnation);
+        match what {
+            What::Answered { call, answer } => {
+                if let Some(waiting) = self.replicas[index].calls.remove(&call) {
+                    self.answered(index, waiting, answer);
+                }
+            }
+            What::CallTimeout { call } => {
+                if let Some(waiting) = self.replicas[index].calls.remove(&call) {
+                    self.answered(index, waiting, Answer::Failed);
+                }
+            }
+            What::Keep => match self.replicas[index].session {
+                Some(session) => self.call(index, Request::KeepAlive(session), Waiting::KeepAlive),
+                None => self.call(index, Request::Grant, Waiting::Session),
+            },
+            What::Follow => self.call(index, Request::ReadAll, Waiting::Everything),
+            What::Watched { stream, upto } => self.watched(index, stream, upto),
+            What::StreamBroken { stream, certain } => {
+                let cut = self.cuts.contains(&Cut::Etcd(index)) || self.etcd.is_away;
+                let replica = &self.replicas[index];
+                if replica.stream == stream && replica.is_following && (certain || cut) {
+                    self.away(index);
+                    self.after(RETRY, to, What::Follow);
+                }
+            }
+            What::HubTimer => self.hub_timer(index),
+            What::LeaderWake { token } => self.leader_wakes(index, token),
+            What::JobTimeout { job } => self.job_timeout(index, job),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, index: usize, waiting: Waiting, answer: Answer) {
+        let to = To::Replica(index, self.replicas[index].incarnation);
+        match (waiting, answer) {
+            (Waiting::Flush(document), answer) => self.flush_done(index, document, matches!(answer, Answer::Outcome(_))),
+            (Waiting::Lead, answer) => self.leader_answered(index, answer),
+            (Waiting::Job(job), answer) => self.job_answered(index, job, answer),
+            (Waiting::Everything, Answer::All(entries, revision)) => self.reset(index, entries, revision),
+            (Waiting::Everything, _) => {
+                self.away(index);
+                self.after(RETRY, to, What::Follow);
+            }
+            (Waiting::Session, Answer::Granted(session)) => {
+                self.replicas[index].session = Some(session);
+                self.after(750, to, What::Keep);
+            }
+            (Waiting::KeepAlive, Answer::Alive(true)) => self.after(750, to, What::Keep),
+            (Waiting::KeepAlive, Answer::Alive(false)) => {
+                self.replicas[index].session = None;
+                self.after(RETRY, to, What::Keep);
+            }
+            (Waiting::Session | Waiting::KeepAlive, _) => self.after(RETRY, to, What::Keep),
+        }
+    }
+
+    fn away(&mut self, index: usize) {
+        let stream = self.number();
+        let replica = &mut self.replicas[index];
+        if replica.is_live {
+            say!(self, "r{index}: the store is away");
+        }
+        let replica = &mut self.replicas[index];
+        replica.stream = stream;
+        replica.is_following = false;
+        replica.is_live = false;
+        self.hold(index);
+        self.leader_progress(index);
+    }
+
+    fn reset(&mut self, index: usize, entries: Vec<(Key, Entry, Revision)>, revision: Revision) {
+        let now = self.monotonic(index);
+        let stream = self.number();
+        let documents: Vec<Document> = entries
+            .iter()
+            .filter_map(|(_, entry, _)| match entry {
+                Entry::Replica(document) => Some(document.clone()),
+                _ => None,
+            })
+            .collect();
+        say!(self, "r{index}: reads everything as of {}", revision.0);
+        self.trace.count("resets of a view");
+        let replica = &mut self.replicas[index];
+        let timers = replica.world.timers_since;
+        replica.world.reset(entries, revision, now);
+        if self.mutation == Some(Mutation::SkipSettling) {
+            replica.world.timers_since = timers;
+        }
+        replica.stream = stream;
+        replica.is_following = true;
+        replica.is_live = true;
+        replica.is_listening = true;
+        let (incarnation, workers) = (replica.incarnation, replica.sessions.keys().copied().collect::<Vec<_>>());
+        for worker in workers {
+            let document = documents::whole(&self.replicas[index].world, worker);
+            let list = self.replica_list(index);
+            self.tell(index, worker, ToWorker::Replicas(list));
+            self.tell(index, worker, ToWorker::Document(document));
+        }
+        documents.iter().for_each(|document| self.acknowledge(index, document));
+        self.replicas[index].beats.unflushed();
+        self.flush_soon(index);
+        // The watch begins at the next revision: what was stored meanwhile is on its way.
+        let upto = self.etcd.revision();
+        self.after(2, To::Replica(index, incarnation), What::Watched { stream, upto });
+        self.progressed(index);
+    }
+
+    fn watched(&mut self, index: usize, stream: u64, upto: Revision) {
+        let replica = &self.replicas[index];
+        if replica.stream != stream || !replica.is_following {
+            return;
+        }
+        let stalled = self.etcd.stalled_until.saturating_sub(self.now);
+        if self.cuts.contains(&Cut::Etcd(index)) || self.etcd.is_away || stalled > 0 {
+            // Comes when it is over, unless the stream is given up before.
+            let to = To::Replica(index, replica.incarnation);
+            self.after(stalled.max(20), to, What::Watched { stream, upto });
+            return;
+        }
+        let changes = self.etcd.changes(replica.world.revision, upto);
+        self.changes(index, changes, upto);
+    }
+
+    fn changes(&mut self, index: usize, changes: Vec<Change>, revision: Revision) {
+        let now = self.monotonic(index);
+        let mut touched: BTreeSet<Unit> = BTreeSet::new();
+        let mut before: Vec<(Unit, Owner)> = Vec::new();
+        let mut expired: Vec<WorkerId> = Vec::new();
+        let mut replica_documents: Vec<Document> = Vec::new();
+        let mut replicas_changed = false;
+        let world = &mut self.replicas[index].world;
+        for Change { revision: at, key, entry } in changes {
+            match (&key, &entry) {
+                (Key::Owner(unit), _) => {
+                    if let Some(old) = world.owners.get(unit) {
+                        before.push((*unit, old.value.clone()));
+                    }
+                    touched.insert(*unit);
+                }
+                (Key::Connector(namespace, name), entry) => {
+                    let old = world.connector(namespace, name).map(|stored| stored.value.uid);
+                    let new = match entry {
+                        Some(Entry::Connector(connector)) => Some(connector.uid),
+                        _ => None,
+                    };
+                    for uid in old.into_iter().chain(new) {
+                        touched.extend(world.owned_units(uid).map(|(unit, _)| *unit));
+                    }
+                }
+                (Key::TaskSet(uid), _) => touched.extend(world.owned_units(*uid).map(|(unit, _)| *unit)),
+                (Key::Worker(id), Some(Entry::Worker(worker))) if worker.state == WorkerState::Expired => {
+                    expired.push(*id);
+                }
+                (Key::Worker(id), None) => expired.push(*id),
+                (Key::Replica(id), Some(Entry::Replica(document))) => {
+                    replicas_changed |= !world.replicas.contains_key(id);
+                    replica_documents.push(document.clone());
+                }
+                (Key::Replica(_), None) => replicas_changed = true,
+                _ => {}
+            }
+            match entry {
+                Some(entry) => world.apply(key, entry, at, now),
+                None => world.delete(&key, at),
+            }
+        }
+        world.revision = world.revision.max(revision);
+        self.tell_changes(index, &touched, &before, replicas_changed);
+        for worker in expired {
+            self.tell(index, worker, ToWorker::Expired);
+        }
+        replica_documents.iter().for_each(|document| self.acknowledge(index, document));
+        self.progressed(index);
+    }
+
+    fn tell_changes(&mut self, index: usize, touched: &BTreeSet<Unit>, before: &[(Unit, Owner)], replicas: bool) {
+        let world = &self.replicas[index].world;
+        let mut concerned: BTreeSet<WorkerId> = before.iter().map(|(_, owner)| owner.worker).collect();
+        concerned.extend(touched.iter().filter_map(|unit| world.owners.get(unit)).map(|owner| owner.value.worker));
+        for worker in self.replicas[index].sessions.keys().copied().collect::<Vec<_>>() {
+            if replicas {
+                let list = self.replica_list(index);
+                self.tell(index, worker, ToWorker::Replicas(list));
+            }
+            if concerned.contains(&worker) {
+                let document = documents::changes(&self.replicas[index].world, worker, touched, before);
+                if !document.assigned.is_empty() || !document.removed.is_empty() {
+                    self.tell(index, worker, ToWorker::Document(document));
+                }
+            }
+        }
+    }
+
+    /// The view has moved: whoever waits for it looks again.
+    fn progressed(&mut self, index: usize) {
+        self.jobs_progress(index);
+        self.leader_progress(index);
+    }
+
+    fn replica_list(&self, index: usize) -> Vec<String> {
+        let world = &self.replicas[index].world;
+        let addresses: BTreeSet<String> = world.replicas.values().map(|stored| stored.value.address.clone()).collect();
+        addresses.into_iter().collect()
+    }
+
+    fn tell(&mut self, index: usize, worker: WorkerId, message: ToWorker) {
+        if let Some(session) = self.replicas[index].sessions.get(&worker) {
+            let link = session.link;
+            self.to_worker(link, message);
+        }
+    }
+
+    fn acknowledge(&mut self, index: usize, document: &Document) {
+        for (worker, number) in self.replicas[index].beats.observed(document) {
+            self.tell(index, worker, ToWorker::Ack { number, hold: false });
+        }
+    }
+
+    /// A message of a worker, or the end of its link.
+    pub fn replica_message(&mut self, index: usize, link: u64, message: ToReplica) {
+        let known = self.replicas[index]
+            .sessions
+            .iter()
+            .find(|(_, session)| session.link == link)
+            .map(|(worker, _)| *worker);
+        match (message, known) {
+            (ToReplica::Hello { worker, holds }, _) => self.begin_register(index, link, worker, holds),
+            (ToReplica::Fin, known) => {
+                if let Some(worker) = known {
+                    self.session_ended(index, worker);
+                }
+                self.close_by_replica(link);
+            }
+            (ToReplica::Heartbeat(number), Some(worker)) => self.heartbeat(index, worker, number),
+            (report, Some(worker)) => self.queue_report(index, worker, report),
+            (_, None) => {}
+        }
+    }
+
+    fn heartbeat(&mut self, index: usize, worker: WorkerId, number: u64) {
+        self.replicas[index].beats.received(worker, number);
+        if self.mutation == Some(Mutation::AckBeforeCommit) {
+            self.tell(index, worker, ToWorker::Ack { number, hold: false });
+        }
+        match self.replicas[index].is_live {
+            true => self.flush_soon(index),
+            false => self.hold(index),
+        }
+    }
+
+    /// A registered worker's session is open; it is told everything first.
+    fn opened(&mut self, index: usize, link: u64, worker: WorkerId) {
+        let welcome = ToWorker::Welcome { address: address(index), lease_ms: 1300, replicas: self.replica_list(index) };
+        self.to_worker(link, welcome);
+        let old = self.replicas[index].sessions.insert(worker, Session { link, reports: Queue::default() });
+        if let Some(old) = old {
+            self.close_by_replica(old.link);
+        }
+        let document = documents::whole(&self.replicas[index].world, worker);
+        self.tell(index, worker, ToWorker::Document(document));
+        self.trace.count("sessions opened");
+    }
+
+    fn session_ended(&mut self, index: usize, worker: WorkerId) {
+        self.replicas[index].sessions.remove(&worker);
+        self.replicas[index].beats.left(worker);
+        self.flush_soon(index);
+    }
+
+    fn flush_soon(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        let pause = (3 * replica.sessions.len() as u64).min(200);
+        replica.flush_due.get_or_insert(self.now + pause);
+        let to = To::Replica(index, replica.incarnation);
+        self.after(pause, to, What::HubTimer);
+    }
+
+    fn hub_timer(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        if replica.flushing_since.is_some_and(|since| self.now >= since + HOLD_AFTER) {
+            replica.flushing_since = Some(self.now);
+            let to = To::Replica(index, replica.incarnation);
+            self.after(HOLD_AFTER, to, What::HubTimer);
+            self.hold(index);
+        }
+        let replica = &self.replicas[index];
+        let is_due = replica.flush_due.is_some_and(|at| self.now >= at);
+        if is_due && replica.is_live && replica.flushing_since.is_none() {
+            self.flush(index);
+        }
+    }
+
+    fn flush(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        replica.flush_due = None;
+        if !replica.beats.is_dirty() {
+            return;
+        }
+        let document = replica.beats.flush();
+        replica.flushing_since = Some(self.now);
+        let to = To::Replica(index, replica.incarnation);
+        let txn = Txn::new().put(Key::Replica(document.id), encode(&document));
+        let request = Request::Commit(txn, replica.session);
+        self.call(index, request, Waiting::Flush(document));
+        self.after(HOLD_AFTER, to, What::HubTimer);
+    }
+
+    fn flush_done(&mut self, index: usize, _document: Document, is_stored: bool) {
+        let replica = &mut self.replicas[index];
+        replica.flushing_since = None;
+        if !is_stored {
+            replica.beats.unflushed();
+            self.hold(index);
+        }
+        if self.replicas[index].beats.is_dirty() {
+            self.flush_soon(index);
+        }
+    }
+
+    /// The store does not take heartbeats: the workers are told so, and nobody's silence counts from before now.
+    fn hold(&mut self, index: usize) {
+        let held = self.replicas[index].beats.held();
+        if held.is_empty() {
+            return;
+        }
+        let now = self.monotonic(index);
+        if self.mutation != Some(Mutation::SkipSettling) {
+            self.replicas[index].world.restart_timers(now);
+        }
+        self.trace.count("holds");
+        for (worker, number) in held {
+            self.tell(index, worker, ToWorker::Ack { number, hold: true });
+        }
+    }
+}
+
+/// The revision of a committed transaction.
+fn committed(answer: &Answer) -> Option<Revision> {
+    match answer {
+        Answer::Outcome(Outcome::Committed(revision)) => Some(*revision),
+        _ => None,
+    }
+}
+
+/// A time to live as the planner is told it.
+fn ms(duration: u64) -> Duration {
+    Duration::from_millis(duration)
+}

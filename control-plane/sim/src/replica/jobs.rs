@@ -1,0 +1,454 @@
+//! What a replica does for one message: registrations, reports, users' changes; each a decision on the view, a guarded
+//! transaction, and another look where the view was behind. As the server's session, reports and control do it.
+
+use super::Waiting;
+use crate::{
+    etcd::{Answer, Outcome, Request},
+    messages::{Report, ToReplica, ToWorker},
+    mutation::Mutation,
+    say,
+    sim::{Sim, To, What},
+};
+use control_plane_core::{
+    connector::{Connector, DeletedConnector, TargetState},
+    ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
+    keys::{Key, encode},
+    lease::{GrantState, Owner},
+    status::UnitStatus,
+    task::TaskSet,
+    time::Wall,
+    txn::{Compare, Txn},
+    worker::{Worker, WorkerState},
+    world::{Stored, World},
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Tries against a store that keeps changing.
+const TRIES: u32 = 10;
+/// Longest wait for the view to catch up, in ms.
+const CATCH_UP: u64 = 5000;
+
+/// The class of all simulated connectors.
+pub const CLASS: &str = "Source";
+
+/// Reports of a session, stored one after another.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<ToReplica>,
+    is_busy: bool,
+}
+
+/// A change that a user makes.
+#[derive(Debug, Clone)]
+pub enum UserChange {
+    /// A new connector, or another config for the one of that name.
+    Put(Box<Connector>),
+    /// Deletes.
+    Delete(Connector),
+    /// Runs, pauses, stops.
+    Target(Connector, TargetState),
+    /// Takes all units back so that they start anew.
+    Restart(Connector),
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Register { link: u64, worker: WorkerId, holds: bool },
+    Report { worker: WorkerId, sequence: u64, report: Report },
+    WorkerState { worker: WorkerId, state: WorkerState },
+    User(UserChange),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Committing,
+    AskingHead,
+    /// The view is to reach this; whether the transaction is done.
+    Reaching(Revision, bool),
+}
+
+/// One of them.
+pub(super) struct Job {
+    kind: Kind,
+    stage: Stage,
+    tries: u32,
+    /// The view was up to date since the last transaction.
+    is_fresh: bool,
+}
+
+enum Step {
+    Store(Txn),
+    Done,
+    Behind,
+}
+
+impl Sim {
+    pub(super) fn begin_register(&mut self, index: usize, link: u64, worker: WorkerId, holds: bool) {
+        self.begin(index, Kind::Register { link, worker, holds });
+    }
+
+    /// Through any replica.
+    pub fn begin_user_change(&mut self, index: usize, change: UserChange) {
+        self.begin(index, Kind::User(change));
+    }
+
+    pub(super) fn queue_report(&mut self, index: usize, worker: WorkerId, message: ToReplica) {
+        if let Some(session) = self.replicas[index].sessions.get_mut(&worker) {
+            session.reports.waiting.push_back(message);
+            self.next_report(index, worker);
+        }
+    }
+
+    fn next_report(&mut self, index: usize, worker: WorkerId) {
+        let Some(session) = self.replicas[index].sessions.get_mut(&worker) else { return };
+        if session.reports.is_busy {
+            return;
+        }
+        let Some(message) = session.reports.waiting.pop_front() else { return };
+        session.reports.is_busy = true;
+        let kind = match message {
+            ToReplica::Report(sequence, report) => Kind::Report { worker, sequence, report },
+            ToReplica::Goodbye => Kind::WorkerState { worker, state: WorkerState::Expired },
+            _ => Kind::WorkerState { worker, state: WorkerState::Draining },
+        };
+        self.begin(index, kind);
+    }
+
+    fn begin(&mut self, index: usize, kind: Kind) {
+        let id = self.number();
+        let job = Job { kind, stage: Stage::Committing, tries: 0, is_fresh: false };
+        self.replicas[index].jobs.insert(id, job);
+        self.proceed(index, id);
+    }
+
+    /// Looks at the view and decides.
+    fn proceed(&mut self, index: usize, id: u64) {
+        let Some(mut job) = self.replicas[index].jobs.remove(&id) else { return };
+        job.tries += 1;
+        if job.tries > TRIES {
+            self.job_failed(index, job);
+            return;
+        }
+        let uid = ConnectorUid(self.uuid(0xD0));
+        let step = decide(&self.replicas[index].world, &job, self.mutation, self.now, uid);
+        match step {
+            Step::Done => self.job_done(index, job),
+            Step::Store(txn) => {
+                job.stage = Stage::Committing;
+                self.replicas[index].jobs.insert(id, job);
+                let session = self.replicas[index].session;
+                self.call(index, Request::Commit(txn, session), Waiting::Job(id));
+            }
+            Step::Behind => self.catch_up(index, id, job),
+        }
+    }
+
+    fn catch_up(&mut self, index: usize, id: u64, mut job: Job) {
+        if !self.replicas[index].is_live {
+            self.job_failed(index, job);
+            return;
+        }
+        job.stage = Stage::AskingHead;
+        self.replicas[index].jobs.insert(id, job);
+        self.call(index, Request::Head, Waiting::Job(id));
+    }
+
+    pub(super) fn job_answered(&mut self, index: usize, id: u64, answer: Answer) {
+        let Some(mut job) = self.replicas[index].jobs.remove(&id) else { return };
+        let to = To::Replica(index, self.replicas[index].incarnation);
+        match answer {
+            Answer::Outcome(Outcome::Refused) => self.catch_up(index, id, job),
+            Answer::Outcome(Outcome::Committed(revision)) => {
+                job.stage = Stage::Reaching(revision, true);
+                self.replicas[index].jobs.insert(id, job);
+                self.after(CATCH_UP, to, What::JobTimeout { job: id });
+                self.jobs_progress(index);
+            }
+            Answer::Head(revision) => {
+                job.stage = Stage::Reaching(revision, false);
+                self.replicas[index].jobs.insert(id, job);
+                self.after(CATCH_UP, to, What::JobTimeout { job: id });
+                self.jobs_progress(index);
+            }
+            _ => self.job_failed(index, job),
+        }
+    }
+
+    pub(super) fn jobs_progress(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        let seen = replica.world.revision;
+        let ready: Vec<u64> = replica
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job.stage, Stage::Reaching(revision, _) if revision <= seen))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ready {
+            let Some(job) = self.replicas[index].jobs.get_mut(&id) else { continue };
+            let is_stored = matches!(job.stage, Stage::Reaching(_, true));
+            job.is_fresh = !is_stored;
+            job.stage = Stage::Committing;
+            match (&job.kind, is_stored) {
+                (Kind::Register { .. }, _) | (_, false) => self.proceed(index, id),
+                (_, true) => {
+                    if let Some(job) = self.replicas[index].jobs.remove(&id) {
+                        self.job_done(index, job);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn job_timeout(&mut self, index: usize, id: u64) {
+        let is_reaching =
+            self.replicas[index].jobs.get(&id).is_some_and(|job| matches!(job.stage, Stage::Reaching(..)));
+        if is_reaching && let Some(job) = self.replicas[index].jobs.remove(&id) {
+            match job.stage {
+                // It is stored; only the view lags behind.
+                Stage::Reaching(_, true) if !matches!(job.kind, Kind::Register { .. }) => self.job_done(index, job),
+                _ => self.job_failed(index, job),
+            }
+        }
+    }
+
+    fn job_done(&mut self, index: usize, job: Job) {
+        match job.kind {
+            Kind::Register { link, worker, .. } => {
+                let state = self.replicas[index].world.workers.get(&worker).map(|stored| stored.value.state);
+                match state {
+                    Some(WorkerState::Active | WorkerState::Draining) => self.opened(index, link, worker),
+                    Some(WorkerState::Expired) | None => {
+                        self.to_worker(link, ToWorker::Expired);
+                        self.close_by_replica(link);
+                    }
+                }
+            }
+            Kind::Report { worker, sequence, .. } => {
+                self.tell(index, worker, ToWorker::ReportAck(sequence));
+                self.report_over(index, worker);
+            }
+            Kind::WorkerState { worker, state } => {
+                say!(self, "r{index}: {worker} is {state:?}");
+                self.report_over(index, worker);
+            }
+            Kind::User(change) => say!(self, "r{index}: done: {}", describe(&change)),
+        }
+    }
+
+    fn job_failed(&mut self, index: usize, job: Job) {
+        match job.kind {
+            Kind::Register { link, .. } => self.close_by_replica(link),
+            Kind::Report { worker, .. } | Kind::WorkerState { worker, .. } => self.report_over(index, worker),
+            Kind::User(change) => say!(self, "r{index}: failed: {}", describe(&change)),
+        }
+    }
+
+    fn report_over(&mut self, index: usize, worker: WorkerId) {
+        if let Some(session) = self.replicas[index].sessions.get_mut(&worker) {
+            session.reports.is_busy = false;
+        }
+        self.next_report(index, worker);
+    }
+}
+
+fn describe(change: &UserChange) -> String {
+    match change {
+        UserChange::Put(connector) => format!("put {} {:?}", connector.name, connector.config),
+        UserChange::Delete(connector) => format!("delete {}", connector.name),
+        UserChange::Target(connector, target) => format!("{} to be {target:?}", connector.name),
+        UserChange::Restart(connector) => format!("restart {}", connector.name),
+    }
+}
+
+fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
+    match &job.kind {
+        Kind::Register { worker, holds, .. } => register(world, job, *worker, *holds),
+        Kind::Report { worker, report, .. } => report_step(world, *worker, report, mutation, now),
+        Kind::WorkerState { worker, state } => match world.workers.get(worker) {
+            Some(Stored { value, revision }) if value.state != *state && value.state != WorkerState::Expired => {
+                let key = Key::Worker(*worker);
+                let changed = Worker { state: *state, ..value.clone() };
+                Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), *revision)).put(key, encode(&changed)))
+            }
+            _ => Step::Done,
+        },
+        Kind::User(_) if !job.is_fresh => Step::Behind,
+        Kind::User(change) => user_step(world, change, mutation, uid),
+    }
+}
+
+fn register(world: &World, job: &Job, worker: WorkerId, holds: bool) -> Step {
+    if world.workers.contains_key(&worker) {
+        return Step::Done;
+    }
+    match (job.is_fresh, holds) {
+        (false, _) => Step::Behind,
+        // It was known once, and is no more: what it holds is not its own.
+        (true, true) => Step::Done,
+        (true, false) => {
+            let entry = Worker {
+                id: worker,
+                address: String::new(),
+                pool: String::new(),
+                zone: String::new(),
+                labels: BTreeMap::new(),
+                capacity: 0,
+                settings: BTreeSet::new(),
+                connectors: BTreeSet::from([CLASS.to_owned()]),
+                version: String::new(),
+                state: WorkerState::Active,
+                started: Wall(0),
+            };
+            Step::Store(Txn::new().when(Compare::Absent(Key::Worker(worker))).put(Key::Worker(worker), encode(&entry)))
+        }
+    }
+}
+
+fn report_step(world: &World, worker: WorkerId, report: &Report, mutation: Option<Mutation>, now: u64) -> Step {
+    let (unit, epoch) = match report {
+        Report::State(unit, epoch, _) | Report::Ended(unit, epoch) => (*unit, *epoch),
+        Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
+    };
+    if mutation == Some(Mutation::IgnoreEpochOfEnds)
+        && let (Report::Ended(..), Some(owner)) = (report, world.owners.get(&unit))
+    {
+        return ended(unit, owner);
+    }
+    match world.owners.get(&unit) {
+        Some(owner) if owner.value.epoch == epoch && owner.value.worker == worker => match report {
+            Report::State(unit, epoch, state) => {
+                let status = UnitStatus {
+                    state: *state,
+                    worker,
+                    epoch: *epoch,
+                    since: Wall(now as i64),
+                    error: None,
+                    restarts: 0,
+                    next_attempt: None,
+                    version: String::new(),
+                };
+                let guard = Compare::Unchanged(Key::Owner(*unit), owner.revision);
+                Step::Store(Txn::new().when(guard).put(Key::Status(*unit), encode(&status)))
+            }
+            Report::Ended(unit, _) => ended(*unit, owner),
+            Report::TaskSet(uid, _, generation, tasks) => task_set(world, *uid, *generation, tasks.clone(), owner),
+        },
+        Some(owner) if owner.value.epoch > epoch => Step::Done,
+        _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,
+        _ => Step::Behind,
+    }
+}
+
+fn ended(unit: Unit, owner: &Stored<Owner>) -> Step {
+    let key = Key::Owner(unit);
+    Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).delete(key))
+}
+
+fn task_set(
+    world: &World,
+    uid: ConnectorUid,
+    generation: Generation,
+    tasks: Vec<control_plane_core::connector::Config>,
+    owner: &Stored<Owner>,
+) -> Step {
+    let Some(connector) = world.connectors.get(&uid) else { return Step::Done };
+    if connector.value.config_generation != generation || connector.value.target == TargetState::Stopped {
+        return Step::Done;
+    }
+    let old = world.task_sets.get(&uid);
+    let set = TaskSet {
+        connector: uid,
+        number: old.map_or(Generation::FIRST, |old| old.value.number.next()),
+        config_generation: generation,
+        connector_config: connector.value.config.clone(),
+        settings: connector.value.settings.clone(),
+        tasks,
+    };
+    if old.is_some_and(|old| TaskSet { number: old.value.number, ..set.clone() } == old.value) {
+        return Step::Done;
+    }
+    let planner = Key::Owner(Unit { connector: uid, kind: UnitKind::Planner });
+    let named = Key::Connector(connector.value.namespace.clone(), connector.value.name.clone());
+    let guard = match old {
+        Some(old) => Compare::Unchanged(Key::TaskSet(uid), old.revision),
+        None => Compare::Absent(Key::TaskSet(uid)),
+    };
+    Step::Store(
+        Txn::new()
+            .when(Compare::Unchanged(planner, owner.revision))
+            .when(Compare::Unchanged(named, connector.revision))
+            .when(guard)
+            .put(Key::TaskSet(uid), encode(&set)),
+    )
+}
+
+fn user_step(world: &World, change: &UserChange, mutation: Option<Mutation>, uid: ConnectorUid) -> Step {
+    let (UserChange::Delete(named) | UserChange::Target(named, _) | UserChange::Restart(named)) = change else {
+        let UserChange::Put(wanted) = change else { return Step::Done };
+        return put_connector(world, wanted, uid);
+    };
+    let Some(stored) = world.connector(&named.namespace, &named.name) else { return Step::Done };
+    let (connector, key) = (&stored.value, Key::Connector(named.namespace.clone(), named.name.clone()));
+    let txn = Txn::new().when(Compare::Unchanged(key.clone(), stored.revision));
+    match change {
+        UserChange::Delete(_) => {
+            let deleted = DeletedConnector {
+                namespace: connector.namespace.clone(),
+                name: connector.name.clone(),
+                settings: connector.settings.clone(),
+                config_generation: connector.config_generation,
+            };
+            match mutation {
+                Some(Mutation::ForgetDeleted) => Step::Store(txn.delete(key)),
+                _ => Step::Store(txn.delete(key).put(Key::Deleted(connector.uid), encode(&deleted))),
+            }
+        }
+        UserChange::Target(_, target) if connector.target != *target => {
+            let mut txn = txn;
+            if *target == TargetState::Stopped
+                && let Some(set) = world.task_sets.get(&connector.uid)
+            {
+                let key = Key::TaskSet(connector.uid);
+                let empty = TaskSet { number: set.value.number.next(), tasks: Vec::new(), ..set.value.clone() };
+                txn = txn.when(Compare::Unchanged(key.clone(), set.revision)).put(key, encode(&empty));
+            }
+            let changed = Connector {
+                target: *target,
+                target_generation: connector.target_generation.next(),
+                ..connector.clone()
+            };
+            Step::Store(txn.put(key, encode(&changed)))
+        }
+        UserChange::Restart(_) => {
+            let granted = world
+                .owned_units(connector.uid)
+                .filter(|(_, owner)| owner.value.state == GrantState::Granted);
+            let txn = granted.fold(Txn::new(), |txn, (unit, owner)| {
+                let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
+                let key = Key::Owner(*unit);
+                txn.when(Compare::Unchanged(key.clone(), owner.revision)).put(key, encode(&revoking))
+            });
+            if txn.writes.is_empty() { Step::Done } else { Step::Store(txn) }
+        }
+        _ => Step::Done,
+    }
+}
+
+fn put_connector(world: &World, wanted: &Connector, uid: ConnectorUid) -> Step {
+    let key = Key::Connector(wanted.namespace.clone(), wanted.name.clone());
+    match world.connector(&wanted.namespace, &wanted.name) {
+        None => {
+            let connector = Connector { uid, ..wanted.clone() };
+            Step::Store(Txn::new().when(Compare::Absent(key.clone())).put(key, encode(&connector)))
+        }
+        Some(stored) if stored.value.config != wanted.config => {
+            let connector = Connector {
+                config: wanted.config.clone(),
+                config_generation: stored.value.config_generation.next(),
+                ..stored.value.clone()
+            };
+            Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector)))
+        }
+        Some(_) => Step::Done,
+    }
+}

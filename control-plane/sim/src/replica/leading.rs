@@ -1,0 +1,247 @@
+//! The leader's loop: plans, and stores what was planned; as the server's does.
+
+use super::{Waiting, committed, ms};
+use crate::{
+    etcd::{Answer, Outcome, Request},
+    mutation::Mutation,
+    say,
+    sim::{Sim, To, What},
+};
+use control_plane_core::{
+    ids::Revision,
+    keys::{Key, encode},
+    lease::GrantState,
+    plan::{Grant, GrantChain, plan},
+    policy::Policy,
+    txn::{Compare, Txn},
+    worker::Leader,
+    world::World,
+};
+use std::collections::VecDeque;
+
+/// Pause after a refused transaction, in ms.
+const PAUSE: u64 = 20;
+/// Longest time between two looks at an unchanged world.
+const IDLE: u64 = 1000;
+/// Longest wait for the view to catch up.
+const CATCH_UP: u64 = 5000;
+
+/// Where the loop is.
+#[derive(Default)]
+pub(super) struct Leading {
+    led: Option<Revision>,
+    /// Of the mutation: what is being revoked was not swept since the election.
+    is_new: bool,
+    state: State,
+    /// Of the wake that counts.
+    token: u64,
+}
+
+#[derive(Default)]
+enum State {
+    /// Wakes when the view moves, or in time.
+    #[default]
+    Idle,
+    /// Wakes in time only.
+    Pausing,
+    Campaigning,
+    Reaching(Revision),
+    Executing(Box<Execution>),
+}
+
+struct Execution {
+    world: World,
+    txns: VecDeque<Txn>,
+    chain: GrantChain,
+    grants: Vec<Grant>,
+    granted: usize,
+    in_chain: bool,
+    last: Option<Revision>,
+}
+
+impl Sim {
+    fn policy(&self) -> Policy {
+        match self.mutation {
+            Some(Mutation::TakeLeaseEarly) => Policy { lease_ttl: ms(500), ..Policy::default() },
+            _ => Policy::default(),
+        }
+    }
+
+    fn leader_wakes_in(&mut self, index: usize, delay: u64) {
+        let token = self.number();
+        let replica = &mut self.replicas[index];
+        replica.leading.token = token;
+        let to = To::Replica(index, replica.incarnation);
+        self.after(delay, to, What::LeaderWake { token });
+    }
+
+    /// The view has moved.
+    pub(super) fn leader_progress(&mut self, index: usize) {
+        let replica = &self.replicas[index];
+        match replica.leading.state {
+            State::Idle if replica.is_listening => self.leader_wakes_in(index, 0),
+            State::Reaching(revision) if replica.world.revision >= revision => {
+                self.replicas[index].leading.state = State::Idle;
+                self.leader_wakes_in(index, 0);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn leader_wakes(&mut self, index: usize, token: u64) {
+        let leading = &mut self.replicas[index].leading;
+        if leading.token != token || matches!(leading.state, State::Campaigning | State::Executing(_)) {
+            return;
+        }
+        // Also after waiting too long for the view.
+        leading.state = State::Idle;
+        let wait = match self.replicas[index].is_live {
+            true => self.lead(index),
+            false => Some(IDLE),
+        };
+        if let Some(wait) = wait {
+            self.leader_wakes_in(index, wait);
+        }
+    }
+
+    /// Does what is to be done; None: an answer is waited for.
+    fn lead(&mut self, index: usize) -> Option<u64> {
+        let now = self.monotonic(index);
+        let replica = &mut self.replicas[index];
+        let leader = replica.world.leader.as_ref().map(|leader| (leader.value.replica, leader.revision));
+        match leader {
+            None => {
+                replica.leading.led = None;
+                replica.leading.state = State::Campaigning;
+                let leader = Leader { replica: replica.id };
+                let txn = Txn::new().when(Compare::Absent(Key::Leader)).put(Key::Leader, encode(&leader));
+                let request = Request::Commit(txn, replica.session);
+                self.call(index, request, Waiting::Lead);
+                return None;
+            }
+            Some((leader, _)) if leader != replica.id => {
+                replica.leading.led = None;
+                return Some(IDLE);
+            }
+            Some((_, revision)) if replica.leading.led != Some(revision) => {
+                replica.leading.led = Some(revision);
+                self.elected(index);
+            }
+            Some(_) => {}
+        }
+        let policy = self.policy();
+        let world = &self.replicas[index].world;
+        let plan = plan(world, &policy, now);
+        if self.rng.chance(2) {
+            let world = world.clone();
+            self.check_planning(&world, &policy, now, &plan);
+        }
+        let forgets = self.mutation == Some(Mutation::ForgetRevoking)
+            && std::mem::take(&mut self.replicas[index].leading.is_new);
+        let swept = if forgets { forget_revoking(&self.replicas[index].world) } else { Vec::new() };
+        if plan.is_empty() && swept.is_empty() {
+            let idle = plan.again_at.map_or(IDLE, |at| at.since(now).as_millis() as u64);
+            return Some(idle.clamp(1, IDLE));
+        }
+        let world = self.replicas[index].world.clone();
+        for worker in &plan.expire {
+            say!(self, "r{index}: expires {worker}");
+            self.trace.count("workers expired");
+        }
+        let execution = Execution {
+            txns: swept.into_iter().chain(plan.txns(&world)).collect(),
+            chain: GrantChain::new(&world),
+            grants: plan.grant,
+            granted: 0,
+            in_chain: false,
+            last: None,
+            world,
+        };
+        self.execute(index, Box::new(execution));
+        None
+    }
+
+    fn elected(&mut self, index: usize) {
+        let now = self.monotonic(index);
+        say!(self, "r{index}: leads");
+        self.trace.count("leaders elected");
+        self.replicas[index].leading.is_new = true;
+        if self.mutation != Some(Mutation::SkipSettling) {
+            self.replicas[index].world.restart_timers(now);
+        }
+    }
+
+    fn execute(&mut self, index: usize, mut execution: Box<Execution>) {
+        let next = execution.txns.pop_front().or_else(|| {
+            execution.in_chain = true;
+            let mut grants = &execution.grants[execution.granted..];
+            let txn = execution.chain.next(&execution.world, &mut grants);
+            execution.granted = execution.grants.len() - grants.len();
+            txn
+        });
+        match next {
+            Some(txn) => {
+                let session = self.replicas[index].session;
+                self.replicas[index].leading.state = State::Executing(execution);
+                self.call(index, Request::Commit(txn, session), Waiting::Lead);
+            }
+            None => self.executed(index, execution.last),
+        }
+    }
+
+    fn executed(&mut self, index: usize, last: Option<Revision>) {
+        match last {
+            Some(revision) => self.leader_reaches(index, revision),
+            None => {
+                self.replicas[index].leading.state = State::Pausing;
+                self.leader_wakes_in(index, PAUSE);
+            }
+        }
+    }
+
+    fn leader_reaches(&mut self, index: usize, revision: Revision) {
+        self.replicas[index].leading.state = State::Reaching(revision);
+        self.leader_wakes_in(index, CATCH_UP);
+        self.leader_progress(index);
+    }
+
+    pub(super) fn leader_answered(&mut self, index: usize, answer: Answer) {
+        match std::mem::take(&mut self.replicas[index].leading.state) {
+            State::Campaigning => match committed(&answer) {
+                Some(revision) => self.leader_reaches(index, revision),
+                None => self.leader_wakes_in(index, IDLE),
+            },
+            State::Executing(mut execution) => match answer {
+                Answer::Outcome(Outcome::Committed(revision)) => {
+                    execution.last = Some(revision);
+                    if execution.in_chain {
+                        execution.chain.committed(revision);
+                    }
+                    self.execute(index, execution);
+                }
+                Answer::Outcome(Outcome::Refused) => {
+                    self.trace.count("planned transactions refused");
+                    match execution.in_chain {
+                        true => self.executed(index, execution.last),
+                        false => self.execute(index, execution),
+                    }
+                }
+                _ => {
+                    self.replicas[index].leading.state = State::Pausing;
+                    self.leader_wakes_in(index, PAUSE * 11);
+                }
+            },
+            other => self.replicas[index].leading.state = other,
+        }
+    }
+}
+
+fn forget_revoking(world: &World) -> Vec<Txn> {
+    let revoking = world.owners.iter().filter(|(_, owner)| owner.value.state == GrantState::Revoking);
+    revoking
+        .map(|(unit, owner)| {
+            let key = Key::Owner(*unit);
+            Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).delete(key)
+        })
+        .collect()
+}
