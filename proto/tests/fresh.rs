@@ -18,11 +18,7 @@ fn generated_code_is_fresh() {
         compiler.open_file(file).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
     let descriptors = compiler.file_descriptor_set();
-    tonic_prost_build::configure()
-        .out_dir(fresh.path())
-        .btree_map(".")
-        .compile_fds(descriptors)
-        .expect("generation");
+    tonic_prost_build::configure().out_dir(fresh.path()).btree_map(".").compile_fds(descriptors).expect("generation");
     let mut lean = protox::Compiler::new([root]).expect("compiler");
     lean.include_imports(true);
     for file in FILES {

@@ -78,6 +78,8 @@ impl Process {
         let child = Command::new(&spec.program)
             .args(&spec.args)
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            // Relative paths in a program's files mean its own folder.
+            .current_dir(spec.log.parent().unwrap_or(Path::new(".")))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -60,7 +60,9 @@ impl Watcher {
             let mut latest: BTreeMap<ConnectorUid, _> = BTreeMap::new();
             for change in changes {
                 at = at.max(change.revision);
-                latest.insert(change.connector, change.deleted);
+                // A deletion stays one, whatever its units do afterwards.
+                let deleted: &mut Option<_> = latest.entry(change.connector).or_default();
+                *deleted = deleted.take().or(change.deleted);
             }
             for (uid, deleted) in latest {
                 let Some(step) = self.step(uid, deleted, at) else { continue };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use deploy_e2e::wait_until;
 use proto::v1::{
     self, connector_service_client::ConnectorServiceClient, plugin_service_client::PluginServiceClient,
     worker_service_client::WorkerServiceClient,
@@ -40,9 +41,8 @@ fn create(name: &str, request_id: &str) -> v1::CreateConnectorRequest {
 fn generated_clients_and_monitors_find_what_they_expect() -> Result<()> {
     let cluster = Cluster::start(1)?;
     for (name, admin) in [("control plane", cluster.control_plane.admin()?), ("worker", cluster.workers[0].admin()?)] {
-        for path in ["/livez", "/readyz"] {
-            ensure!(admin.get(path)?.status == 200, "{name}: {path}");
-        }
+        ensure!(admin.get("/livez")?.status == 200, "{name}");
+        wait_until(LIMIT, "readiness", || Ok(admin.get("/readyz")?.status == 200))?;
         let metrics = admin.get("/metrics")?.body;
         ensure!(metrics.as_str().is_some_and(|text| text.contains("# TYPE ferry_")), "{name}: {metrics}");
     }

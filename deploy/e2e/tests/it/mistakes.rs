@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::{fs, process::Command};
 
 use anyhow::Result;
-use deploy_e2e::{ControlPlane, ControlPlaneOptions, Etcd, Worker, WorkerOptions, binary, free_port, wait_for};
+use deploy_e2e::{ControlPlane, ControlPlaneOptions, Etcd, Ferry, Worker, WorkerOptions, binary, free_port, wait_for};
 
 use crate::cluster::{Cluster, LIMIT, list, turn};
 
@@ -47,7 +47,7 @@ fn a_users_mistakes_name_the_field_and_change_nothing() -> Result<()> {
     }
     assert_eq!(list(&cli.json(&["get", "connectors"])?).len(), 0, "nothing was stored, also not a good first document");
 
-    let nowhere = cli.run(&["--server", "http://127.0.0.1:9", "get", "connectors"])?;
+    let nowhere = Ferry::new("http://127.0.0.1:9")?.run(&["get", "connectors"])?;
     assert_eq!(nowhere.code, 3);
     assert!(nowhere.stderr.contains("127.0.0.1:9") && nowhere.stderr.contains("--server"), "{}", nowhere.stderr);
 
