@@ -55,6 +55,7 @@ impl Sim {
             at += self.rng.between(50, 2 * pause);
             let (fault, healing) = self.any_fault();
             self.after(at, To::World, What::Fault(fault));
+            // What has not healed by then does when calm comes.
             if let Some((delay, healing)) = healing {
                 self.after(at + delay, To::World, What::Fault(healing));
             }
@@ -91,6 +92,9 @@ impl Sim {
 
     /// It happens.
     pub fn fault(&mut self, fault: Fault) {
+        if self.now > CALM_AT {
+            return;
+        }
         match fault {
             Fault::CrashReplica(index, leader) => {
                 let index = self.leading_or(index, leader);

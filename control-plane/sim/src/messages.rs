@@ -6,7 +6,7 @@ use control_plane_core::{
     status::RunState,
 };
 use data_plane_core::assignment::{self, Document, UnitName};
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 /// What a runner needs of an assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,18 @@ pub enum Report {
     Ended(Unit, Epoch),
     /// A planner made tasks.
     TaskSet(ConnectorUid, Epoch, Generation, Vec<Config>),
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::State(unit, epoch, state) => write!(f, "{unit} {epoch} is {state:?}"),
+            Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
+            Report::TaskSet(uid, epoch, generation, tasks) => {
+                write!(f, "{uid}/planner {epoch} makes {} tasks of generation {}", tasks.len(), generation.0)
+            }
+        }
+    }
 }
 
 /// A replica's words.

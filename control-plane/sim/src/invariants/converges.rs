@@ -4,7 +4,7 @@
 use crate::{sim::{CONVERGED_BY, Sim}, users::task_count};
 use control_plane_core::{
     connector::TargetState,
-    ids::{Unit, UnitKind},
+    ids::{ConnectorUid, Unit, UnitKind},
     keys::{Entry, Key},
     status::RunState,
 };
@@ -37,16 +37,16 @@ impl Sim {
             .collect();
         let mut wanted = Vec::new();
         for connector in &connectors {
-            let tasks = if connector.target == TargetState::Stopped { 0 } else { task_count(&connector.config) };
+            // A paused connector's planner makes nothing of a new config before it is resumed.
+            let tasks = match connector.target {
+                TargetState::Running => task_count(&connector.config),
+                TargetState::Paused => self.stored_tasks(connector.uid),
+                TargetState::Stopped => 0,
+            };
             let kinds = std::iter::once(UnitKind::Planner).chain((0..tasks).map(UnitKind::Task));
             for kind in kinds {
                 let unit = Unit { connector: connector.uid, kind };
                 wanted.push(unit);
-                let is_first_start_held = connector.target == TargetState::Paused && kind != UnitKind::Planner;
-                let never_planned = is_first_start_held && !self.has_task_set(connector.uid);
-                if never_planned {
-                    continue;
-                }
                 if running.get(&unit) != Some(&1) {
                     self.violate(NAME, format!("{} {kind} runs {} times", connector.name, running.get(&unit).unwrap_or(&0)));
                     return;
@@ -66,8 +66,11 @@ impl Sim {
         self.trace.count("looks at rest");
     }
 
-    fn has_task_set(&self, uid: control_plane_core::ids::ConnectorUid) -> bool {
-        matches!(self.etcd.get(&Key::TaskSet(uid)), Some(Entry::TaskSet(set)) if !set.tasks.is_empty())
+    fn stored_tasks(&self, uid: ConnectorUid) -> u32 {
+        match self.etcd.get(&Key::TaskSet(uid)) {
+            Some(Entry::TaskSet(set)) => set.tasks.len() as u32,
+            _ => 0,
+        }
     }
 
     fn untrue_status(&self, unit: Unit, target: TargetState) -> Option<String> {

@@ -23,6 +23,9 @@ use control_plane_core::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// A proposal to the server, which does not do so yet: a report that reaches a replica late, after a later one of the same
+/// unit was stored through another, is void. Without it a status may stay untrue for ever.
+const LATE_STATUSES_ARE_VOID: bool = true;
 /// Tries against a store that keeps changing.
 const TRIES: u32 = 10;
 /// Longest wait for the view to catch up, in ms.
@@ -223,7 +226,8 @@ impl Sim {
                     }
                 }
             }
-            Kind::Report { worker, sequence, .. } => {
+            Kind::Report { worker, sequence, report } => {
+                say!(self, "r{index}: {} report {sequence} is answered: {report}", short(worker));
                 self.tell(index, worker, ToWorker::ReportAck(sequence));
                 self.report_over(index, worker);
             }
@@ -251,6 +255,11 @@ impl Sim {
     }
 }
 
+/// The part of an id that tells workers of a run apart.
+fn short(worker: WorkerId) -> String {
+    worker.to_string()[..4].to_owned()
+}
+
 fn describe(change: &UserChange) -> String {
     match change {
         UserChange::Put(connector) => format!("put {} {:?}", connector.name, connector.config),
@@ -263,7 +272,16 @@ fn describe(change: &UserChange) -> String {
 fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
     match &job.kind {
         Kind::Register { worker, holds, .. } => register(world, job, *worker, *holds),
-        Kind::Report { worker, report, .. } => report_step(world, *worker, report, mutation, now),
+        Kind::Report { worker, sequence, report } => {
+            let is_late = |unit| {
+                let stored = world.status(unit).and_then(|status| status.version.parse::<u64>().ok());
+                stored.is_some_and(|stored| stored > *sequence)
+            };
+            match report {
+                Report::State(unit, ..) if LATE_STATUSES_ARE_VOID && is_late(unit) => Step::Done,
+                _ => report_step(world, *worker, *sequence, report, mutation, now),
+            }
+        }
         Kind::WorkerState { worker, state } => match world.workers.get(worker) {
             Some(Stored { value, revision }) if value.state != *state && value.state != WorkerState::Expired => {
                 let key = Key::Worker(*worker);
@@ -304,7 +322,14 @@ fn register(world: &World, job: &Job, worker: WorkerId, holds: bool) -> Step {
     }
 }
 
-fn report_step(world: &World, worker: WorkerId, report: &Report, mutation: Option<Mutation>, now: u64) -> Step {
+fn report_step(
+    world: &World,
+    worker: WorkerId,
+    sequence: u64,
+    report: &Report,
+    mutation: Option<Mutation>,
+    now: u64,
+) -> Step {
     let (unit, epoch) = match report {
         Report::State(unit, epoch, _) | Report::Ended(unit, epoch) => (*unit, *epoch),
         Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
@@ -325,10 +350,17 @@ fn report_step(world: &World, worker: WorkerId, report: &Report, mutation: Optio
                     error: None,
                     restarts: 0,
                     next_attempt: None,
-                    version: String::new(),
+                    // Where the proposal would have a field of its own.
+                    version: sequence.to_string(),
                 };
-                let guard = Compare::Unchanged(Key::Owner(*unit), owner.revision);
-                Step::Store(Txn::new().when(guard).put(Key::Status(*unit), encode(&status)))
+                let txn = Txn::new().when(Compare::Unchanged(Key::Owner(*unit), owner.revision));
+                let before = world.statuses.get(unit).map(|stored| stored.revision);
+                let txn = match before {
+                    _ if !LATE_STATUSES_ARE_VOID => txn,
+                    Some(revision) => txn.when(Compare::Unchanged(Key::Status(*unit), revision)),
+                    None => txn.when(Compare::Absent(Key::Status(*unit))),
+                };
+                Step::Store(txn.put(Key::Status(*unit), encode(&status)))
             }
             Report::Ended(unit, _) => ended(*unit, owner),
             Report::TaskSet(uid, _, generation, tasks) => task_set(world, *uid, *generation, tasks.clone(), owner),
