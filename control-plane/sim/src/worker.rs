@@ -29,6 +29,10 @@ use units::Held;
 /// A unit under a grant.
 pub type RunnerKey = (UnitName, Epoch);
 
+/// A proposal to the worker and to the lease, which do not do so yet: every replica's address counts, listed at the moment
+/// or not. Without it a worker that hears HOLD from all replicas that it was told of runs on, while one that it was not
+/// told of (it came back meanwhile) leads, sees it silent, and gives its units away.
+const UNLISTED_REPLICAS_COUNT: bool = true;
 /// How often timers are looked at, in ms.
 const TICK: u64 = 50;
 /// How often heartbeats are sent.
@@ -131,7 +135,7 @@ impl Sim {
     pub fn start_worker(&mut self, index: usize) {
         let clock_offset = self.rng.below(1_000_000);
         let all: BTreeSet<usize> = (0..self.replicas.len()).collect();
-        let configured = match self.rng.chance(50) {
+        let configured = match self.rng.chance(50) || UNLISTED_REPLICAS_COUNT {
             true => all,
             false => BTreeSet::from([self.rng.index(self.replicas.len())]),
         };
@@ -252,7 +256,8 @@ impl Sim {
         let listed: BTreeSet<usize> =
             addresses.iter().filter_map(|address| address.strip_prefix("http://r")?.parse().ok()).collect();
         let worker = &mut self.workers[index];
-        worker.lease.listed(addresses);
+        let unlisted = worker.configured.iter().filter(|_| UNLISTED_REPLICAS_COUNT).map(|replica| address(*replica));
+        worker.lease.listed(addresses.into_iter().chain(unlisted).collect::<BTreeSet<String>>());
         let (configured, sessions) = (worker.configured.clone(), &worker.sessions);
         worker.dialling.retain(|replica| {
             configured.contains(replica) || listed.contains(replica) || sessions.contains_key(replica)

@@ -273,12 +273,12 @@ fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: C
     match &job.kind {
         Kind::Register { worker, holds, .. } => register(world, job, *worker, *holds),
         Kind::Report { worker, sequence, report } => {
-            let is_late = |unit| {
-                let stored = world.status(unit).and_then(|status| status.version.parse::<u64>().ok());
-                stored.is_some_and(|stored| stored > *sequence)
+            let is_late = |unit, epoch| {
+                let stored = world.status(unit).filter(|status| status.epoch == epoch);
+                stored.and_then(|status| status.version.parse::<u64>().ok()).is_some_and(|stored| stored > *sequence)
             };
             match report {
-                Report::State(unit, ..) if LATE_STATUSES_ARE_VOID && is_late(unit) => Step::Done,
+                Report::State(unit, epoch, _) if LATE_STATUSES_ARE_VOID && is_late(unit, *epoch) => Step::Done,
                 _ => report_step(world, *worker, *sequence, report, mutation, now),
             }
         }
