@@ -142,12 +142,8 @@ impl Etcd {
         let over: Vec<u64> = self.sessions.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
         for id in &over {
             self.sessions.remove(id);
-            let bound: Vec<Key> = self
-                .items
-                .iter()
-                .filter(|(_, item)| item.session == Some(*id))
-                .map(|(key, _)| key.clone())
-                .collect();
+            let bound: Vec<Key> =
+                self.items.iter().filter(|(_, item)| item.session == Some(*id)).map(|(key, _)| key.clone()).collect();
             if !bound.is_empty() {
                 self.revision.0 += 1;
             }
@@ -199,10 +195,9 @@ impl Etcd {
         match compare {
             Compare::Unchanged(key, revision) => self.items.get(key).is_some_and(|item| item.revision == *revision),
             Compare::Absent(key) => !self.items.contains_key(key),
-            Compare::NoReplicaNewer(revision) => !self
-                .items
-                .iter()
-                .any(|(key, item)| matches!(key, Key::Replica(_)) && item.revision > *revision),
+            Compare::NoReplicaNewer(revision) => {
+                !self.items.iter().any(|(key, item)| matches!(key, Key::Replica(_)) && item.revision > *revision)
+            }
         }
     }
 }

@@ -220,7 +220,9 @@ impl Sim {
     fn answered(&mut self, index: usize, waiting: Waiting, answer: Answer) {
         let to = To::Replica(index, self.replicas[index].incarnation);
         match (waiting, answer) {
-            (Waiting::Flush(document), answer) => self.flush_done(index, document, matches!(answer, Answer::Outcome(_))),
+            (Waiting::Flush(document), answer) => {
+                self.flush_done(index, document, matches!(answer, Answer::Outcome(_)))
+            }
             (Waiting::Lead, answer) => self.leader_answered(index, answer),
             (Waiting::Job(job), answer) => self.job_answered(index, job, answer),
             (Waiting::Everything, Answer::All(entries, revision)) => self.reset(index, entries, revision),
@@ -406,11 +408,8 @@ impl Sim {
 
     /// A message of a worker, or the end of its link.
     pub fn replica_message(&mut self, index: usize, link: u64, message: ToReplica) {
-        let known = self.replicas[index]
-            .sessions
-            .iter()
-            .find(|(_, session)| session.link == link)
-            .map(|(worker, _)| *worker);
+        let known =
+            self.replicas[index].sessions.iter().find(|(_, session)| session.link == link).map(|(worker, _)| *worker);
         match (message, known) {
             (ToReplica::Hello { worker, holds }, _) => self.begin_register(index, link, worker, holds),
             (ToReplica::Fin, known) => {

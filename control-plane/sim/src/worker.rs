@@ -18,12 +18,12 @@ use data_plane_core::{
     report::Reports,
     time::Monotonic,
 };
+pub use runner::{Landing, read_offset};
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
-pub use runner::{Landing, read_offset};
 use units::Held;
 
 /// A unit under a grant.
@@ -395,7 +395,8 @@ impl Sim {
         self.report_states(index);
         if let Some(by) = self.workers[index].ending {
             let worker = &self.workers[index];
-            let has_ended = worker.holdings.held().is_empty() && (worker.reports.is_empty() || worker.sessions.is_empty());
+            let has_ended =
+                worker.holdings.held().is_empty() && (worker.reports.is_empty() || worker.sessions.is_empty());
             if has_ended || self.now >= by {
                 self.leave(index);
             }

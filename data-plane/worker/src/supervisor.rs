@@ -16,7 +16,7 @@ use crate::{
 };
 use data_plane_connector_api::Plugins;
 use data_plane_core::{
-    assignment::{Epoch, Holdings, Order, UnitName},
+    assignment::{Epoch, Holdings, Order, Target, UnitName},
     lease::Lease,
     report::Reports,
     time::Monotonic,
@@ -360,7 +360,13 @@ impl Supervisor {
                     self.units.start(assigned, &self.settings);
                 }
                 Order::Confirm(unit, epoch) => self.units.confirm(&unit, epoch),
-                Order::SetTarget(unit, epoch, target) => self.units.set_target(&unit, epoch, target),
+                Order::SetTarget(unit, epoch, target) => {
+                    self.units.set_target(&unit, epoch, target);
+                    // Stopping has emptied the stored task set, and the planner may not even have seen the stop.
+                    if let (Target::Running, Some(set)) = (target, self.units.task_set(&unit, epoch)) {
+                        self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
+                    }
+                }
                 Order::Stop(unit, epoch) => self.units.stop(&unit, epoch),
                 Order::Sever(unit, epoch) => self.units.sever(&unit, epoch),
                 Order::ReportEnded(unit, epoch, kind) => {
@@ -391,14 +397,7 @@ impl Supervisor {
     fn task_event(&mut self, unit: UnitName, epoch: Epoch, event: TaskEvent) {
         match event {
             TaskEvent::TaskSet(tasks) => {
-                if let Some(generation) = self.units.config_generation(&unit, epoch) {
-                    let set = wire::ReportTaskSet {
-                        sequence: 0,
-                        connector_uid: unit.connector_uid.clone(),
-                        epoch: Some(convert::wire_epoch(epoch)),
-                        config_generation: generation,
-                        tasks: tasks.into_iter().map(|config| wire::TaskConfig { config }).collect(),
-                    };
+                if let Some(set) = self.units.planned(&unit, epoch, tasks) {
                     self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
                 }
             }

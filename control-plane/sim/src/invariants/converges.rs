@@ -1,7 +1,10 @@
 //! When faults and changes have stopped, everything that should run does within a bound: once, with a true status, and
 //! records move.
 
-use crate::{sim::{CONVERGED_BY, Sim}, users::task_count};
+use crate::{
+    sim::{CONVERGED_BY, Sim},
+    users::task_count,
+};
 use control_plane_core::{
     connector::TargetState,
     ids::{ConnectorUid, Unit, UnitKind},
@@ -48,7 +51,10 @@ impl Sim {
                 let unit = Unit { connector: connector.uid, kind };
                 wanted.push(unit);
                 if running.get(&unit) != Some(&1) {
-                    self.violate(NAME, format!("{} {kind} runs {} times", connector.name, running.get(&unit).unwrap_or(&0)));
+                    self.violate(
+                        NAME,
+                        format!("{} {kind} runs {} times", connector.name, running.get(&unit).unwrap_or(&0)),
+                    );
                     return;
                 }
                 if let Some(text) = self.untrue_status(unit, connector.target) {

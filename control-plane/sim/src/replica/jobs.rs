@@ -452,9 +452,8 @@ fn user_step(world: &World, change: &UserChange, mutation: Option<Mutation>, uid
             Step::Store(txn.put(key, encode(&changed)))
         }
         UserChange::Restart(_) => {
-            let granted = world
-                .owned_units(connector.uid)
-                .filter(|(_, owner)| owner.value.state == GrantState::Granted);
+            let granted =
+                world.owned_units(connector.uid).filter(|(_, owner)| owner.value.state == GrantState::Granted);
             let txn = granted.fold(Txn::new(), |txn, (unit, owner)| {
                 let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
                 let key = Key::Owner(*unit);

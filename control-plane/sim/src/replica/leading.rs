@@ -136,8 +136,8 @@ impl Sim {
             let world = world.clone();
             self.check_planning(&world, &policy, now, &plan);
         }
-        let forgets = self.mutation == Some(Mutation::ForgetRevoking)
-            && std::mem::take(&mut self.replicas[index].leading.is_new);
+        let forgets =
+            self.mutation == Some(Mutation::ForgetRevoking) && std::mem::take(&mut self.replicas[index].leading.is_new);
         let swept = if forgets { forget_revoking(&self.replicas[index].world) } else { Vec::new() };
         if plan.is_empty() && swept.is_empty() {
             let idle = plan.again_at.map_or(IDLE, |at| at.since(now).as_millis() as u64);

@@ -332,5 +332,7 @@ fn state_of(target: Target) -> RunState {
 fn task_configs(config: &Config) -> Vec<Config> {
     let count: u32 = config.get("n").and_then(|n| n.parse().ok()).unwrap_or(1);
     let flavour = config.get("v").cloned().unwrap_or_default();
-    (0..count).map(|n| BTreeMap::from([("t".to_owned(), if n % 2 == 0 { flavour.clone() } else { n.to_string() })])).collect()
+    (0..count)
+        .map(|n| BTreeMap::from([("t".to_owned(), if n % 2 == 0 { flavour.clone() } else { n.to_string() })]))
+        .collect()
 }

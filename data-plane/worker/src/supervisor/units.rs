@@ -3,7 +3,7 @@
 use crate::{
     guard::Guard,
     task::{self, RunState, Runtime, TaskEvent, TaskHandle, TaskSpec, WorkerSettings},
-    wire::{SettingsTable, Work, wire_error, wire_state},
+    wire::{SettingsTable, Work, wire_epoch, wire_error, wire_state},
 };
 use data_plane_connector_api::ConnectError;
 use data_plane_core::{
@@ -46,6 +46,8 @@ struct Held {
     stop_since: Option<Instant>,
     grace: Duration,
     records: u64,
+    /// A planner's latest task set.
+    task_set: Option<wire::ReportTaskSet>,
 }
 
 struct Runner {
@@ -88,6 +90,7 @@ impl Units {
             stop_since: None,
             grace: DEFAULT_GRACE,
             records: 0,
+            task_set: None,
         };
         self.held.insert(key.clone(), held);
         self.run(&key, settings);
@@ -216,8 +219,28 @@ impl Units {
         }
     }
 
-    pub(super) fn config_generation(&self, unit: &UnitName, epoch: Epoch) -> Option<u64> {
-        self.held.get(&(unit.clone(), epoch)).map(|held| held.work.config_generation)
+    /// A planner made tasks: the report, which is kept.
+    pub(super) fn planned(
+        &mut self,
+        unit: &UnitName,
+        epoch: Epoch,
+        tasks: Vec<BTreeMap<String, String>>,
+    ) -> Option<wire::ReportTaskSet> {
+        let held = self.held.get_mut(&(unit.clone(), epoch))?;
+        let report = wire::ReportTaskSet {
+            sequence: 0,
+            connector_uid: unit.connector_uid.clone(),
+            epoch: Some(wire_epoch(epoch)),
+            config_generation: held.work.config_generation,
+            tasks: tasks.into_iter().map(|config| wire::TaskConfig { config }).collect(),
+        };
+        held.task_set = Some(report.clone());
+        Some(report)
+    }
+
+    /// A planner's latest task set.
+    pub(super) fn task_set(&self, unit: &UnitName, epoch: Epoch) -> Option<wire::ReportTaskSet> {
+        self.held.get(&(unit.clone(), epoch)).and_then(|held| held.task_set.clone())
     }
 
     /// Starts failed units again whose time has come.

@@ -140,11 +140,12 @@ impl Cluster {
     pub(crate) fn task(&self, name: &str) -> Result<(String, String, String)> {
         let status = self.control_plane.rest()?.status(name)?;
         let connector = self.connector(name)?;
+        let epoch = &connector["status"]["tasks"][0]["epoch"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok((
             text(&status["tasks"][0]["state"]),
             text(&status["tasks"][0]["worker_id"]),
-            text(&connector["tasks"][0]["epoch"]),
+            epoch.as_str().map(str::to_owned).ok_or_else(|| anyhow!("no epoch in {connector}"))?,
         ))
     }
 
