@@ -82,7 +82,7 @@ pub enum What {
     /// A runner has ended.
     RunnerEnded { key: RunnerKey, serial: u64 },
     /// What the kernel of a stopped or dead process sent gets to Kafka.
-    Land { worker: usize, incarnation: u64, key: RunnerKey, landing: Box<Landing> },
+    Land { worker: (usize, u64), kernel: u64, key: RunnerKey, landing: Box<Landing> },
     /// Something breaks or heals.
     Fault(Fault),
     /// A user acts.
@@ -242,7 +242,7 @@ impl Sim {
             What::SessionsEnd => self.end_sessions(),
             What::Pump { link, to_worker } => self.pump(link, to_worker),
             What::Probe { link, by_worker } => self.probe(link, by_worker),
-            What::Land { worker, incarnation, key, landing } => self.land_late(worker, incarnation, key, *landing),
+            What::Land { worker, kernel, key, landing } => self.land_late(worker, kernel, key, *landing),
             What::Fault(fault) => self.fault(fault),
             What::User => self.user_acts(),
             What::Rest => self.check_rest(),

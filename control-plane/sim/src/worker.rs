@@ -85,6 +85,8 @@ pub struct Worker {
     ending: Option<u64>,
     /// Of the guard, on the worker's clock; None: no lease yet.
     guard_deadline: Option<u64>,
+    /// What the kernel holds was left to it at this moment; another one after the process went on.
+    kernel: u64,
     held: BTreeMap<RunnerKey, Held>,
     ended: Vec<RunnerKey>,
 }
@@ -111,6 +113,7 @@ impl Worker {
             is_urgent: false,
             ending: None,
             guard_deadline: None,
+            kernel: 0,
             held: BTreeMap::new(),
             ended: Vec::new(),
         }
@@ -146,8 +149,8 @@ impl Sim {
     fn begin_life(&mut self, index: usize, fresh: Worker) {
         let (id, incarnation) = (WorkerId(self.uuid(0xA0)), self.number());
         say!(self, "w{index} starts as {id}");
-        let dialling = fresh.configured.clone();
-        self.workers[index] = Worker { id, incarnation, is_up: true, dialling: dialling.clone(), ..fresh };
+        let (dialling, kernel) = (fresh.configured.clone(), self.workers[index].kernel);
+        self.workers[index] = Worker { id, incarnation, is_up: true, kernel, dialling: dialling.clone(), ..fresh };
         let (threads, main) = (self.workers[index].to_threads(), self.workers[index].to_loop());
         self.after(TICK, main, What::Tick);
         for replica in dialling {
@@ -175,6 +178,7 @@ impl Sim {
     pub fn resume_worker(&mut self, index: usize) {
         say!(self, "w{index} goes on");
         self.workers[index].is_paused = false;
+        self.workers[index].kernel = self.number();
         self.guard(index);
         for (to, what) in std::mem::take(&mut self.workers[index].deferred) {
             self.after(0, to, what);

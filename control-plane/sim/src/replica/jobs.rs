@@ -26,6 +26,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// A proposal to the server, which does not do so yet: a report that reaches a replica late, after a later one of the same
 /// unit was stored through another, is void. Without it a status may stay untrue for ever.
 const LATE_STATUSES_ARE_VOID: bool = true;
+/// Another: before a task set is void for its config's generation or the target, the view is brought up to date. Without
+/// it a replica that lags behind drops the set of a resumed connector, whose planner never makes it again.
+const TASK_SETS_ARE_JUDGED_UP_TO_DATE: bool = true;
 /// Tries against a store that keeps changing.
 const TRIES: u32 = 10;
 /// Longest wait for the view to catch up, in ms.
@@ -278,6 +281,11 @@ fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: C
                 stored.and_then(|status| status.version.parse::<u64>().ok()).is_some_and(|stored| stored > *sequence)
             };
             match report {
+                Report::TaskSet(uid, _, generation, _)
+                    if TASK_SETS_ARE_JUDGED_UP_TO_DATE && !job.is_fresh && !is_current(world, *uid, *generation) =>
+                {
+                    Step::Behind
+                }
                 Report::State(unit, epoch, _) if LATE_STATUSES_ARE_VOID && is_late(unit, *epoch) => Step::Done,
                 _ => report_step(world, *worker, *sequence, report, mutation, now),
             }
@@ -376,6 +384,12 @@ fn ended(unit: Unit, owner: &Stored<Owner>) -> Step {
     Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).delete(key))
 }
 
+fn is_current(world: &World, uid: ConnectorUid, generation: Generation) -> bool {
+    world.connectors.get(&uid).is_some_and(|connector| {
+        connector.value.config_generation == generation && connector.value.target != TargetState::Stopped
+    })
+}
+
 fn task_set(
     world: &World,
     uid: ConnectorUid,
@@ -383,10 +397,9 @@ fn task_set(
     tasks: Vec<control_plane_core::connector::Config>,
     owner: &Stored<Owner>,
 ) -> Step {
-    let Some(connector) = world.connectors.get(&uid) else { return Step::Done };
-    if connector.value.config_generation != generation || connector.value.target == TargetState::Stopped {
+    let Some(connector) = world.connectors.get(&uid).filter(|_| is_current(world, uid, generation)) else {
         return Step::Done;
-    }
+    };
     let old = world.task_sets.get(&uid);
     let set = TaskSet {
         connector: uid,

@@ -203,7 +203,8 @@ impl Sim {
 
     fn deliver_soon(&mut self, index: usize, key: &RunnerKey, serial: u64) {
         let threads = self.workers[index].to_threads();
-        let slow = if self.rng.below(1000) < 5 { self.rng.between(50, 1500) } else { 0 };
+        let is_slow = self.now < CALM_AT && self.rng.below(1000) < 5;
+        let slow = if is_slow { self.rng.between(50, 1500) } else { 0 };
         let delay = self.rng.between(1, 10) + slow;
         let held = self.workers[index].held.get_mut(key);
         let Some(runner) = held.and_then(|held| held.runner.as_mut()) else { return };
@@ -260,6 +261,8 @@ impl Sim {
 impl Sim {
     /// A process stops or ends: its kernel may still send a little of what each producer holds.
     pub(super) fn leave_to_kernel(&mut self, index: usize) {
+        let kernel = self.number();
+        self.workers[index].kernel = kernel;
         let worker = &self.workers[index];
         let incarnation = worker.incarnation;
         let mut landings = Vec::new();
@@ -273,18 +276,18 @@ impl Sim {
         for (key, landing) in landings {
             if self.rng.chance(50) {
                 let delay = self.rng.between(1, 6000);
-                let what = What::Land { worker: index, incarnation, key, landing: Box::new(landing) };
+                let what = What::Land { worker: (index, incarnation), kernel, key, landing: Box::new(landing) };
                 self.after(delay, To::World, what);
             }
         }
     }
 
     /// What a kernel sent arrives. Of a process that goes on meanwhile, the client sends it itself.
-    pub(crate) fn land_late(&mut self, index: usize, incarnation: u64, key: RunnerKey, landing: Landing) {
+    pub(crate) fn land_late(&mut self, (index, incarnation): (usize, u64), kernel: u64, key: RunnerKey, landing: Landing) {
         let local = self.local(index).0;
         let worker = &mut self.workers[index];
         let is_same = worker.incarnation == incarnation;
-        if is_same && worker.is_up && !worker.is_paused {
+        if worker.kernel != kernel {
             return;
         }
         let is_leased = is_same && worker.guard_deadline.is_some_and(|deadline| local < deadline);
