@@ -11,6 +11,8 @@ use crate::{
 pub enum Fault {
     /// kill -9 of a replica; of the leader where there is one.
     CrashReplica(usize, bool),
+    /// The leader dies, and units are being revoked when the next one is elected.
+    ChangeLeaderWhileRevoking,
     /// A new process.
     StartReplica(usize),
     /// SIGSTOP of a replica; of the leader where there is one.
@@ -69,7 +71,7 @@ impl Sim {
         let leader = self.rng.chance(50);
         let short = self.rng.between(100, 1500);
         let long = self.rng.between(500, 9000);
-        match self.rng.below(16) {
+        match self.rng.below(17) {
             0 | 1 => (Fault::CrashReplica(replica, leader), Some((long, Fault::StartReplica(replica)))),
             2 => (Fault::PauseReplica(replica, leader), Some((long, Fault::ResumeReplica(replica)))),
             3 => (Fault::CrashWorker(worker), Some((long, Fault::StartWorker(worker)))),
@@ -86,6 +88,7 @@ impl Sim {
             }
             12 => (Fault::EtcdAway, Some((long, Fault::EtcdBack))),
             13 | 14 => (Fault::EtcdStall(short), None),
+            15 => (Fault::ChangeLeaderWhileRevoking, Some((long + 4000, Fault::StartReplica(replica)))),
             _ => (Fault::KafkaStall(short), None),
         }
     }
@@ -101,6 +104,15 @@ impl Sim {
                 if self.replicas[index].is_up {
                     self.trace.count("replicas killed");
                     self.crash_replica(index);
+                }
+            }
+            Fault::ChangeLeaderWhileRevoking => {
+                if let Some(index) = self.replicas.iter().position(|replica| replica.leads() && !replica.is_paused) {
+                    self.trace.count("leader changes while revoking");
+                    self.crash_replica(index);
+                    // The dead leader's session lasts for at most so long, and for a renewal's pause less.
+                    let delay = self.rng.between(2200, 3000);
+                    self.after(delay, To::World, What::RestartAll);
                 }
             }
             // Also of one that was killed in its place: whoever is down comes back.

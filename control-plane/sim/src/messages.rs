@@ -17,6 +17,8 @@ pub struct Work {
     pub connector_config: Config,
     /// The generation of that.
     pub config_generation: Generation,
+    /// The generation of what the user wants.
+    pub target_generation: Generation,
 }
 
 /// A worker's words.

@@ -87,6 +87,8 @@ pub enum What {
     Fault(Fault),
     /// A user acts.
     User,
+    /// Users restart all connectors.
+    RestartAll,
     /// The invariants of rest are looked at.
     Rest,
 }
@@ -245,6 +247,7 @@ impl Sim {
             What::Land { worker, kernel, key, landing } => self.land_late(worker, kernel, key, *landing),
             What::Fault(fault) => self.fault(fault),
             What::User => self.user_acts(),
+            What::RestartAll => self.restart_all(),
             What::Rest => self.check_rest(),
             _ => {}
         }

@@ -41,6 +41,17 @@ impl Sim {
         }
     }
 
+    /// Every connector is restarted, through whoever listens.
+    pub fn restart_all(&mut self) {
+        let able = self.replicas.iter().position(|replica| replica.is_listening && !replica.is_paused);
+        let Some(index) = able.filter(|_| self.now < CALM_AT) else { return };
+        for name in NAMES {
+            if let Some(connector) = self.connector(name) {
+                self.begin_user_change(index, UserChange::Restart(connector));
+            }
+        }
+    }
+
     /// One change.
     pub fn user_acts(&mut self) {
         if let Some((index, connector)) = self.users.again.pop() {

@@ -11,7 +11,7 @@ use crate::{
     say,
     sim::{Sim, To, What},
 };
-use control_plane_core::ids::{Unit, WorkerId};
+use control_plane_core::ids::{Generation, Unit, WorkerId};
 use data_plane_core::{
     assignment::{Epoch, Holdings, Order, UnitName},
     lease::Lease,
@@ -33,6 +33,9 @@ pub type RunnerKey = (UnitName, Epoch);
 /// or not. Without it a worker that hears HOLD from all replicas that it was told of runs on, while one that it was not
 /// told of (it came back meanwhile) leads, sees it silent, and gives its units away.
 const UNLISTED_REPLICAS_COUNT: bool = true;
+/// A third: a planner makes its tasks again whenever the target's generation has moved. Without it a stop and a resume that
+/// it does not see (it hangs, or hears of both at once) leave the connector without tasks.
+const PLANNERS_SEE_EVERY_RESUME: bool = true;
 /// How often timers are looked at, in ms.
 const TICK: u64 = 50;
 /// How often heartbeats are sent.
@@ -307,8 +310,19 @@ impl Sim {
             ToWorker::Document(document) => {
                 let worker = &mut self.workers[index];
                 let next = worker.lease.next_number();
+                let generations: Vec<(RunnerKey, Generation)> = document
+                    .assigned
+                    .iter()
+                    .filter(|_| PLANNERS_SEE_EVERY_RESUME)
+                    .map(|assigned| ((assigned.unit.clone(), assigned.epoch), assigned.work.target_generation))
+                    .collect();
                 let orders = worker.holdings.document(document, next);
                 self.carry_out(index, orders);
+                for (key, generation) in generations {
+                    if let Some(held) = self.workers[index].held.get_mut(&key) {
+                        held.target_generation = held.target_generation.max(generation);
+                    }
+                }
             }
             ToWorker::Replicas(list) => self.listed(index, list),
             ToWorker::ReportAck(sequence) => drop(self.workers[index].reports.answered(sequence)),

@@ -70,6 +70,7 @@ fn assignment(world: &World, unit: Unit, owner: &Owner) -> Assigned<Rc<Work>> {
             connector: connector.map_or_else(String::new, |connector| connector.name.to_string()),
             connector_config,
             config_generation,
+            target_generation: connector.map_or(Generation::default(), |connector| connector.target_generation),
         }),
     }
 }

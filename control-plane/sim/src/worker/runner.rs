@@ -11,7 +11,7 @@ use crate::{
     sim::{CALM_AT, Sim, To, What},
     worker::Topic,
 };
-use control_plane_core::{connector::Config, status::RunState};
+use control_plane_core::{connector::Config, ids::Generation, status::RunState};
 use data_plane_core::{
     acks::{Acks, PartitionId, Ticket},
     assignment::Target,
@@ -55,7 +55,7 @@ pub(super) struct Runner {
     pub(super) is_open: bool,
     pub(super) is_stopping: bool,
     phase: Phase,
-    hangs_until: u64,
+    pub(super) hangs_until: u64,
     next: u64,
     acks: Acks<u64>,
     partition: Option<PartitionId>,
@@ -65,7 +65,8 @@ pub(super) struct Runner {
     landed: Vec<Item>,
     commit_due: u64,
     is_delivering: bool,
-    has_reported: bool,
+    /// The generation of the target under which the planner made its tasks.
+    planned: Option<Generation>,
 }
 
 impl Runner {
@@ -87,7 +88,7 @@ impl Runner {
             landed: Vec::new(),
             commit_due: 0,
             is_delivering: false,
-            has_reported: false,
+            planned: None,
         }
     }
 
@@ -150,11 +151,11 @@ impl Sim {
         let Some(held) = worker.held.get_mut(key) else { return };
         let Some(runner) = held.runner.as_mut().filter(|_| held.confirmed) else { return };
         if held.target != Target::Running {
-            runner.has_reported = false;
+            runner.planned = None;
             held.enter(state_of(held.target));
             return;
         }
-        if !std::mem::replace(&mut runner.has_reported, true) {
+        if runner.planned.replace(held.target_generation) != Some(held.target_generation) {
             let tasks = task_configs(&held.work.connector_config);
             let report =
                 Report::TaskSet(unit_of(&key.0).connector, core_epoch(key.1), held.work.config_generation, tasks);

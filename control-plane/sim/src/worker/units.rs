@@ -5,9 +5,9 @@ use crate::{
     messages::Work,
     mutation::Mutation,
     say,
-    sim::{Sim, What},
+    sim::{CALM_AT, Sim, What},
 };
-use control_plane_core::status::RunState;
+use control_plane_core::{ids::Generation, status::RunState};
 use data_plane_core::{
     assignment::{Assigned, Target},
     backoff::{Backoff, BackoffPolicy},
@@ -30,6 +30,7 @@ const LOOK: u64 = 50;
 pub(super) struct Held {
     pub(super) work: Rc<Work>,
     pub(super) target: Target,
+    pub(super) target_generation: Generation,
     pub(super) confirmed: bool,
     pub(super) runner: Option<Runner>,
     pub(super) stop_since: Option<u64>,
@@ -68,6 +69,7 @@ impl Sim {
         self.trace.count("units started");
         let key = (assigned.unit, assigned.epoch);
         let held = Held {
+            target_generation: assigned.work.target_generation,
             work: assigned.work,
             target: assigned.target,
             confirmed: self.mutation == Some(Mutation::RunUnconfirmed),
@@ -112,6 +114,8 @@ impl Sim {
     pub(super) fn end_unit(&mut self, index: usize, key: RunnerKey, is_severed: bool) {
         let now = self.now;
         say!(self, "w{index}: {} {} {}", if is_severed { "severs" } else { "stops" }, key.0, key.1);
+        let hangs = now < CALM_AT && self.rng.chance(8);
+        let hangs_until = if hangs { now + self.rng.between(500, 6000) } else { 0 };
         let worker = &mut self.workers[index];
         let Some(held) = worker.held.get_mut(&key) else { return };
         held.stop_since.get_or_insert(now);
@@ -119,6 +123,7 @@ impl Sim {
         match &mut held.runner {
             Some(runner) => {
                 runner.is_stopping = true;
+                runner.hangs_until = runner.hangs_until.max(hangs_until);
                 runner.is_open &= !is_severed;
             }
             None => worker.ended.push(key),

@@ -77,6 +77,7 @@ impl Units {
 
     pub(super) fn start(&mut self, assigned: Assigned<Arc<Work>>, settings: &SettingsTable) {
         let key = (assigned.unit, assigned.epoch);
+        tracing::debug!(unit = %key.0, epoch = %key.1, connector = %assigned.work.connector, "granted");
         let held = Held {
             work: assigned.work,
             target: assigned.target,
@@ -139,6 +140,7 @@ impl Units {
 
     pub(super) fn confirm(&mut self, unit: &UnitName, epoch: Epoch) {
         if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
+            tracing::debug!(%unit, %epoch, "confirmed");
             held.confirmed = true;
             if let Some(runner) = &held.runner {
                 runner.go.send_replace(true);
@@ -182,7 +184,15 @@ impl Units {
         let key = (unit.clone(), epoch);
         let Some(held) = self.held.get_mut(&key) else { return };
         match event {
-            TaskEvent::State(state) => held.enter(state),
+            TaskEvent::State(state) => {
+                match &state {
+                    RunState::Failed(error) => {
+                        tracing::warn!(%unit, %epoch, connector = %held.work.connector, %error, "failed");
+                    }
+                    state => tracing::debug!(%unit, %epoch, ?state, "state"),
+                }
+                held.enter(state);
+            }
             TaskEvent::Ended => {
                 let ran_for = held.runner.take().map_or(Duration::ZERO, |runner| runner.started.elapsed());
                 if held.stop_since.is_some() {
@@ -227,6 +237,7 @@ impl Units {
         tasks: Vec<BTreeMap<String, String>>,
     ) -> Option<wire::ReportTaskSet> {
         let held = self.held.get_mut(&(unit.clone(), epoch))?;
+        tracing::debug!(%unit, %epoch, tasks = tasks.len(), "task set");
         let report = wire::ReportTaskSet {
             sequence: 0,
             connector_uid: unit.connector_uid.clone(),
