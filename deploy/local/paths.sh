@@ -11,6 +11,7 @@ kafka_version=4.3.0
 # Each may be set from outside to use a copy that is already on the machine.
 ferry_etcd="${FERRY_ETCD:-$ferry_cache/etcd-$etcd_version/etcd}"
 ferry_etcdctl="${FERRY_ETCDCTL:-$ferry_cache/etcd-$etcd_version/etcdctl}"
+ferry_old_etcd="$ferry_cache/etcd-3.4/etcd"
 ferry_kafka_libs="${FERRY_KAFKA_LIBS:-$ferry_cache/kafka-$kafka_version/libs}"
 
 # Package managers put these here; a bare shell (CI, sudo) may not have them on its path.

@@ -109,17 +109,3 @@ fn committing_what_is_not_acknowledged_is_noticed() {
 fn a_namesake_that_does_not_wait_is_noticed() {
     caught(Mutation::ForgetDeleted, "at most one unfenced worker");
 }
-
-#[test]
-#[ignore]
-fn probe() {
-    for mutation in Mutation::ALL {
-        let mut found = Vec::new();
-        for seed in 0..LIMIT {
-            if let Some(violation) = run(seed, Some(mutation), false).violation {
-                found.push((seed, violation.invariant));
-            }
-        }
-        println!("{mutation:?}: {} {:?}", found.len(), &found[..found.len().min(4)]);
-    }
-}

@@ -10,13 +10,11 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-/// FERRY_ETCD, or what `deploy/local/install` has put into the project's cache.
+/// FERRY_ETCD, or what `deploy/local/install` has put into the project's cache; and FERRY_OLD_ETCD, where that is set.
 pub fn binaries() -> Vec<PathBuf> {
     let cached = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.cache/etcd-3.7.3/etcd");
-    let found = match std::env::var("FERRY_ETCD") {
-        Ok(paths) => paths.split(':').map(PathBuf::from).collect(),
-        Err(_) => vec![cached],
-    };
+    let mut found = vec![std::env::var_os("FERRY_ETCD").map_or(cached, PathBuf::from)];
+    found.extend(std::env::var_os("FERRY_OLD_ETCD").map(PathBuf::from));
     for path in &found {
         assert!(path.is_file(), "{} is not there: run deploy/local/install, or set FERRY_ETCD", path.display());
     }

@@ -1,6 +1,6 @@
 //! The store's contract, on the embedded database and on a real etcd.
 //!
-//! The etcd binaries come from FERRY_ETCD (paths joined by ':'); every one of them is tested.
+//! Every etcd of `etcd_process::binaries` is tested: 3.7, and Debian's 3.4 where it is to be had.
 
 mod contract;
 mod etcd_process;
