@@ -167,11 +167,9 @@ impl Sim {
                     Cut::Etcd(replica) => self.stream_breaks(replica, 2000, 4000, false),
                 }
             }
-            Fault::Heal(cut) => {
-                if self.cuts.remove(&cut) {
-                    say!(self, "healed: {cut:?}");
-                    self.pump_all();
-                }
+            Fault::Heal(cut) if self.cuts.remove(&cut) => {
+                say!(self, "healed: {cut:?}");
+                self.pump_all();
             }
             Fault::EtcdAway if !self.etcd.is_away => {
                 say!(self, "etcd is down");

@@ -48,7 +48,7 @@ impl Sim {
     }
 
     /// Sends towards the replica.
-    pub fn to_replica(&mut self, link: u64, message: ToReplica) {
+    pub fn send_to_replica(&mut self, link: u64, message: ToReplica) {
         let delay = self.delay();
         let Some(open) = self.links.get_mut(&link).filter(|open| open.worker_open) else { return };
         let at = (self.now + delay).max(open.to_replica.back().map_or(0, |(at, _)| *at));
@@ -57,7 +57,7 @@ impl Sim {
     }
 
     /// Sends towards the worker.
-    pub fn to_worker(&mut self, link: u64, message: ToWorker) {
+    pub fn send_to_worker(&mut self, link: u64, message: ToWorker) {
         let delay = self.delay();
         let Some(open) = self.links.get_mut(&link).filter(|open| open.replica_open) else { return };
         let at = (self.now + delay).max(open.to_worker.back().map_or(0, |(at, _)| *at));
@@ -72,7 +72,7 @@ impl Sim {
 
     /// The worker closes; the replica learns of it if the news gets through.
     pub fn close_by_worker(&mut self, link: u64) {
-        self.to_replica(link, ToReplica::Fin);
+        self.send_to_replica(link, ToReplica::Fin);
         if let Some(open) = self.links.get_mut(&link) {
             open.worker_open = false;
             open.to_worker.clear();
@@ -82,7 +82,7 @@ impl Sim {
 
     /// The replica closes.
     pub fn close_by_replica(&mut self, link: u64) {
-        self.to_worker(link, ToWorker::Fin);
+        self.send_to_worker(link, ToWorker::Fin);
         if let Some(open) = self.links.get_mut(&link) {
             open.replica_open = false;
             open.to_replica.clear();

@@ -1,6 +1,7 @@
 //! A control-plane replica: its process, its calls to etcd, and its hub; as `control-plane-server`'s hub does it.
 
 mod documents;
+mod heartbeats;
 mod jobs;
 mod leading;
 
@@ -15,10 +16,9 @@ use crate::{
 use control_plane_core::{
     beats::Beats,
     ids::{ReplicaId, Revision, Unit, WorkerId},
-    keys::{Entry, Key, encode},
+    keys::{Entry, Key},
     lease::Owner,
     time::Monotonic,
-    txn::Txn,
     worker::{Replica as Document, WorkerState},
     world::World,
 };
@@ -30,8 +30,6 @@ use std::{
     time::Duration,
 };
 
-/// A heartbeat document that is not stored within this time is answered HOLD, in ms.
-const HOLD_AFTER: u64 = 250;
 /// Longest wait for an answer of etcd.
 const CALL_TIMEOUT: u64 = 2000;
 /// Pause before etcd is tried again.
@@ -40,7 +38,7 @@ const RETRY: u64 = 200;
 /// What an answer is for.
 #[derive(Debug, Clone)]
 enum Waiting {
-    Flush(Document),
+    Flush,
     Lead,
     Job(u64),
     Everything,
@@ -220,9 +218,7 @@ impl Sim {
     fn answered(&mut self, index: usize, waiting: Waiting, answer: Answer) {
         let to = To::Replica(index, self.replicas[index].incarnation);
         match (waiting, answer) {
-            (Waiting::Flush(document), answer) => {
-                self.flush_done(index, document, matches!(answer, Answer::Outcome(_)))
-            }
+            (Waiting::Flush, answer) => self.flush_done(index, matches!(answer, Answer::Outcome(_))),
             (Waiting::Lead, answer) => self.leader_answered(index, answer),
             (Waiting::Job(job), answer) => self.job_answered(index, job, answer),
             (Waiting::Everything, Answer::All(entries, revision)) => self.reset(index, entries, revision),
@@ -270,10 +266,14 @@ impl Sim {
         say!(self, "r{index}: reads everything as of {}", revision.0);
         self.trace.count("resets of a view");
         let replica = &mut self.replicas[index];
-        let timers = replica.world.timers_since;
+        let (timers, beats) = (replica.world.timers_since, std::mem::take(&mut replica.world.beats));
         replica.world.reset(entries, revision, now);
         if self.mutation == Some(Mutation::SkipSettling) {
             replica.world.timers_since = timers;
+            let known = |worker: &WorkerId, number| beats.get(worker).filter(|beat| beat.number == number);
+            for (worker, beat) in &mut replica.world.beats {
+                beat.since = known(worker, beat.number).map_or(beat.since, |known| known.since);
+            }
         }
         replica.stream = stream;
         replica.is_following = true;
@@ -396,7 +396,7 @@ impl Sim {
     fn tell(&mut self, index: usize, worker: WorkerId, message: ToWorker) {
         if let Some(session) = self.replicas[index].sessions.get(&worker) {
             let link = session.link;
-            self.to_worker(link, message);
+            self.send_to_worker(link, message);
         }
     }
 
@@ -438,7 +438,7 @@ impl Sim {
     /// A registered worker's session is open; it is told everything first.
     fn opened(&mut self, index: usize, link: u64, worker: WorkerId) {
         let welcome = ToWorker::Welcome { address: address(index), lease_ms: 1300, replicas: self.replica_list(index) };
-        self.to_worker(link, welcome);
+        self.send_to_worker(link, welcome);
         let old = self.replicas[index].sessions.insert(worker, Session { link, reports: Queue::default() });
         if let Some(old) = old {
             self.close_by_replica(old.link);
@@ -452,72 +452,6 @@ impl Sim {
         self.replicas[index].sessions.remove(&worker);
         self.replicas[index].beats.left(worker);
         self.flush_soon(index);
-    }
-
-    fn flush_soon(&mut self, index: usize) {
-        let replica = &mut self.replicas[index];
-        let pause = (3 * replica.sessions.len() as u64).min(200);
-        replica.flush_due.get_or_insert(self.now + pause);
-        let to = To::Replica(index, replica.incarnation);
-        self.after(pause, to, What::HubTimer);
-    }
-
-    fn hub_timer(&mut self, index: usize) {
-        let replica = &mut self.replicas[index];
-        if replica.flushing_since.is_some_and(|since| self.now >= since + HOLD_AFTER) {
-            replica.flushing_since = Some(self.now);
-            let to = To::Replica(index, replica.incarnation);
-            self.after(HOLD_AFTER, to, What::HubTimer);
-            self.hold(index);
-        }
-        let replica = &self.replicas[index];
-        let is_due = replica.flush_due.is_some_and(|at| self.now >= at);
-        if is_due && replica.is_live && replica.flushing_since.is_none() {
-            self.flush(index);
-        }
-    }
-
-    fn flush(&mut self, index: usize) {
-        let replica = &mut self.replicas[index];
-        replica.flush_due = None;
-        if !replica.beats.is_dirty() {
-            return;
-        }
-        let document = replica.beats.flush();
-        replica.flushing_since = Some(self.now);
-        let to = To::Replica(index, replica.incarnation);
-        let txn = Txn::new().put(Key::Replica(document.id), encode(&document));
-        let request = Request::Commit(txn, replica.session);
-        self.call(index, request, Waiting::Flush(document));
-        self.after(HOLD_AFTER, to, What::HubTimer);
-    }
-
-    fn flush_done(&mut self, index: usize, _document: Document, is_stored: bool) {
-        let replica = &mut self.replicas[index];
-        replica.flushing_since = None;
-        if !is_stored {
-            replica.beats.unflushed();
-            self.hold(index);
-        }
-        if self.replicas[index].beats.is_dirty() {
-            self.flush_soon(index);
-        }
-    }
-
-    /// The store does not take heartbeats: the workers are told so, and nobody's silence counts from before now.
-    fn hold(&mut self, index: usize) {
-        let held = self.replicas[index].beats.held();
-        if held.is_empty() {
-            return;
-        }
-        let now = self.monotonic(index);
-        if self.mutation != Some(Mutation::SkipSettling) {
-            self.replicas[index].world.restart_timers(now);
-        }
-        self.trace.count("holds");
-        for (worker, number) in held {
-            self.tell(index, worker, ToWorker::Ack { number, hold: true });
-        }
     }
 }
 

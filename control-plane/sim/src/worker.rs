@@ -1,10 +1,10 @@
 //! A worker's process: its lease, what it holds, its sessions; as `data-plane-worker`'s supervisor does it.
 
+mod dialling;
 mod runner;
 mod units;
 
 use crate::{
-    links::Cut,
     messages::{Report, ToReplica, ToWorker, Work, core_epoch, unit_of},
     mutation::Mutation,
     replica::address,
@@ -29,11 +29,7 @@ use units::Held;
 /// A unit under a grant.
 pub type RunnerKey = (UnitName, Epoch);
 
-/// A proposal to the worker and to the lease, which do not do so yet: every replica's address counts, listed at the moment
-/// or not. Without it a worker that hears HOLD from all replicas that it was told of runs on, while one that it was not
-/// told of (it came back meanwhile) leads, sees it silent, and gives its units away.
-const UNLISTED_REPLICAS_COUNT: bool = true;
-/// A third: a planner makes its tasks again whenever the target's generation has moved. Without it a stop and a resume that
+/// A proposal to the worker, too: a planner makes its tasks again whenever the target's generation has moved. Without it a stop and a resume that
 /// it does not see (it hangs, or hears of both at once) leave the connector without tasks.
 const PLANNERS_SEE_EVERY_RESUME: bool = true;
 /// How often timers are looked at, in ms.
@@ -42,8 +38,6 @@ const TICK: u64 = 50;
 const HEARTBEAT: u64 = 300;
 /// Pause between two tries to connect.
 const RETRY: u64 = 150;
-/// How long a connection may take, and the Welcome.
-const PATIENCE: u64 = 3000;
 /// How long an orderly end may take.
 const END_PATIENCE: u64 = 12_000;
 
@@ -141,7 +135,7 @@ impl Sim {
     pub fn start_worker(&mut self, index: usize) {
         let clock_offset = self.rng.below(1_000_000);
         let all: BTreeSet<usize> = (0..self.replicas.len()).collect();
-        let configured = match self.rng.chance(50) || UNLISTED_REPLICAS_COUNT {
+        let configured = match self.rng.chance(50) || dialling::UNLISTED_REPLICAS_COUNT {
             true => all,
             false => BTreeSet::from([self.rng.index(self.replicas.len())]),
         };
@@ -187,7 +181,7 @@ impl Sim {
             self.after(0, to, what);
         }
         self.pump_all();
-        self.check_all_of(index);
+        self.check_owners();
     }
 
     fn close_all(&mut self, index: usize) {
@@ -220,61 +214,6 @@ impl Sim {
             _ => {}
         }
         self.flush_worker(index);
-    }
-
-    fn dial(&mut self, index: usize, replica: usize) {
-        let (to, tried_at) = (self.workers[index].to_threads(), self.local(index).0);
-        let worker = &mut self.workers[index];
-        if !worker.dialling.contains(&replica) {
-            return;
-        }
-        if let Some(session) = worker.sessions.get(&replica) {
-            if session.is_welcome || self.now < session.since + PATIENCE {
-                return;
-            }
-            let link = session.link;
-            worker.sessions.remove(&replica);
-            self.close_by_worker(link);
-        }
-        let delay = self.rng.between(1, 3);
-        if self.cuts.contains(&Cut::Between(index, replica)) {
-            self.after(PATIENCE + RETRY, to, What::Dial { replica });
-            return;
-        }
-        if !self.replicas[replica].is_up || !self.replicas[replica].is_listening {
-            self.trace.count("connections refused");
-            let main = self.workers[index].to_loop();
-            self.after(delay, main, What::DialRefused { replica, tried_at });
-            self.after(delay + RETRY, to, What::Dial { replica });
-            return;
-        }
-        let link = self.open_link(index, replica);
-        let worker = &mut self.workers[index];
-        worker.sessions.insert(replica, Session { link, since: self.now, is_welcome: false, heard: self.now });
-        let hello = ToReplica::Hello { worker: worker.id, holds: !worker.holdings.held().is_empty() };
-        self.to_replica(link, hello);
-        self.after(PATIENCE, to, What::Dial { replica });
-    }
-
-    fn listed(&mut self, index: usize, addresses: Vec<String>) {
-        if addresses.is_empty() {
-            return;
-        }
-        let listed: BTreeSet<usize> =
-            addresses.iter().filter_map(|address| address.strip_prefix("http://r")?.parse().ok()).collect();
-        let worker = &mut self.workers[index];
-        let unlisted = worker.configured.iter().filter(|_| UNLISTED_REPLICAS_COUNT).map(|replica| address(*replica));
-        worker.lease.listed(addresses.into_iter().chain(unlisted).collect::<BTreeSet<String>>());
-        let (configured, sessions) = (worker.configured.clone(), &worker.sessions);
-        worker.dialling.retain(|replica| {
-            configured.contains(replica) || listed.contains(replica) || sessions.contains_key(replica)
-        });
-        let to = worker.to_threads();
-        for replica in listed {
-            if self.workers[index].dialling.insert(replica) {
-                self.after(1, to, What::Dial { replica });
-            }
-        }
     }
 
     /// A message of a replica, or the end of its link.
@@ -472,10 +411,10 @@ impl Sim {
             worker.is_urgent = false;
             worker.next_heartbeat = self.now + HEARTBEAT;
             let number = worker.lease.send(local);
-            open.iter().for_each(|link| self.to_replica(*link, ToReplica::Heartbeat(number)));
+            open.iter().for_each(|link| self.send_to_replica(*link, ToReplica::Heartbeat(number)));
         }
         for (sequence, report) in self.workers[index].reports.due(local, 256) {
-            self.to_replica(first, ToReplica::Report(sequence, report));
+            self.send_to_replica(first, ToReplica::Report(sequence, report));
         }
     }
 
@@ -491,7 +430,7 @@ impl Sim {
     fn send_to_one(&mut self, index: usize, message: ToReplica) {
         let first = self.workers[index].sessions.values().find(|session| session.is_welcome);
         if let Some(link) = first.map(|session| session.link) {
-            self.to_replica(link, message);
+            self.send_to_replica(link, message);
         }
     }
 

@@ -5,8 +5,8 @@ use control_plane_core::ids::{Epoch, Unit, UnitKind};
 use std::collections::BTreeMap;
 
 impl Sim {
-    /// After a unit of this worker may have become active.
-    pub fn check_all_of(&mut self, _worker: usize) {
+    /// After a unit may have become active somewhere.
+    pub fn check_owners(&mut self) {
         let mut active: BTreeMap<(String, UnitKind), (usize, Unit, Epoch)> = BTreeMap::new();
         let mut text = None;
         for index in 0..self.workers.len() {

@@ -224,7 +224,7 @@ impl Sim {
                 match state {
                     Some(WorkerState::Active | WorkerState::Draining) => self.opened(index, link, worker),
                     Some(WorkerState::Expired) | None => {
-                        self.to_worker(link, ToWorker::Expired);
+                        self.send_to_worker(link, ToWorker::Expired);
                         self.close_by_replica(link);
                     }
                 }

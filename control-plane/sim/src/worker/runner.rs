@@ -109,7 +109,7 @@ impl Runner {
             return;
         }
         let advanced = self.acks.take_advanced().into_iter().map(|(_, position)| position);
-        let position = if ignores_acks { Some(self.next).filter(|next| *next > 0) } else { advanced.last() };
+        let position = if ignores_acks { Some(self.next).filter(|next| *next > 0) } else { advanced.max() };
         self.offsets.extend(position.map(Item::Offset));
     }
 
@@ -209,7 +209,8 @@ impl Sim {
         let delay = self.rng.between(1, 10) + slow;
         let held = self.workers[index].held.get_mut(key);
         let Some(runner) = held.and_then(|held| held.runner.as_mut()) else { return };
-        if !runner.is_delivering && !(runner.records.is_empty() && runner.offsets.is_empty()) {
+        let has_items = !runner.records.is_empty() || !runner.offsets.is_empty();
+        if has_items && !runner.is_delivering {
             runner.is_delivering = true;
             self.after(delay, threads, What::Deliver { key: key.clone(), serial });
         }
@@ -284,7 +285,13 @@ impl Sim {
     }
 
     /// What a kernel sent arrives. Of a process that goes on meanwhile, the client sends it itself.
-    pub(crate) fn land_late(&mut self, (index, incarnation): (usize, u64), kernel: u64, key: RunnerKey, landing: Landing) {
+    pub(crate) fn land_late(
+        &mut self,
+        (index, incarnation): (usize, u64),
+        kernel: u64,
+        key: RunnerKey,
+        landing: Landing,
+    ) {
         let local = self.local(index).0;
         let worker = &mut self.workers[index];
         let is_same = worker.incarnation == incarnation;

@@ -82,7 +82,7 @@ impl Sim {
         };
         self.workers[index].held.insert(key.clone(), held);
         self.run_unit(index, &key);
-        self.check_all_of(index);
+        self.check_owners();
     }
 
     fn run_unit(&mut self, index: usize, key: &RunnerKey) {
@@ -100,7 +100,7 @@ impl Sim {
     pub(super) fn confirm_unit(&mut self, index: usize, key: RunnerKey) {
         if let Some(held) = self.workers[index].held.get_mut(&key) {
             held.confirmed = true;
-            self.check_all_of(index);
+            self.check_owners();
         }
     }
 
@@ -169,7 +169,7 @@ impl Sim {
             held.filter(|(_, held)| held.restart_at.is_some_and(|at| now >= at)).map(|(key, _)| key.clone()).collect();
         for key in due {
             self.run_unit(index, &key);
-            self.check_all_of(index);
+            self.check_owners();
         }
     }
 }
