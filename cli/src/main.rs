@@ -12,5 +12,8 @@ fn main() -> ExitCode {
             return ExitCode::from(cli::failure::Kind::Environment.exit_code());
         }
     };
-    ExitCode::from(runtime.block_on(cli::run(arguments, &mut io::stdout(), &mut io::stderr())))
+    let code = runtime.block_on(cli::run(arguments, &mut io::stdout(), &mut io::stderr()));
+    // A thread that hangs in a plugin (standalone mode) does not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ExitCode::from(code)
 }

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 struct Load {
     planners: usize,
     tasks: usize,
+    /// Still on the worker, and on its way off: takes room, and no part in the balance.
+    leaving: usize,
     by_connector: BTreeMap<ConnectorUid, usize>,
 }
 
@@ -47,9 +49,10 @@ impl<'w> Board<'w> {
                 .collect(),
         };
         for (unit, owner) in &world.owners {
-            // Capacity counts what is on a worker, also what it is about to give up elsewhere; balance does not.
             if keeps(unit) {
                 board.add(owner.value.worker, unit);
+            } else if let Some((_, load)) = board.workers.get_mut(&owner.value.worker) {
+                load.leaving += 1;
             }
         }
         board
@@ -123,5 +126,5 @@ pub fn can_run(worker: &Worker, connector: &Connector) -> bool {
 }
 
 fn has_room(worker: &Worker, load: &Load) -> bool {
-    worker.capacity == 0 || load.planners + load.tasks < worker.capacity as usize
+    worker.capacity == 0 || load.planners + load.tasks + load.leaving < worker.capacity as usize
 }

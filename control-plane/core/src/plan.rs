@@ -65,7 +65,8 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
 }
 
 fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) {
-    let settled_at = world.timers_since + policy.settle;
+    // A HOLD lets its worker go on for a lease; without any, `held_at` is zero and lies in the past.
+    let settled_at = (world.timers_since + policy.settle).max(world.held_at + policy.lease_ttl);
     let owning: BTreeSet<WorkerId> = world.owners.values().map(|owner| owner.value.worker).collect();
     for (id, worker) in &world.workers {
         if worker.value.state == WorkerState::Expired {

@@ -63,4 +63,7 @@ pub struct UnitStatus {
     /// Version of the plugin.
     #[serde(default)]
     pub version: String,
+    /// The worker's number of the report: later ones are higher.
+    #[serde(default)]
+    pub sequence: u64,
 }

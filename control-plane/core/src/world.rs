@@ -68,6 +68,8 @@ pub struct World {
     pub beats: BTreeMap<WorkerId, Beat>,
     /// Nobody's silence counts before this; set at a leader change and after a gap.
     pub timers_since: Monotonic,
+    /// When a heartbeat was last answered HOLD: its worker counts on a whole lease from then.
+    pub held_at: Monotonic,
 }
 
 impl World {
@@ -94,7 +96,8 @@ impl World {
             }
             (Key::Replica(id), Entry::Replica(value)) => {
                 for (worker, number) in &value.beats {
-                    let beat = self.beats.entry(*worker).or_insert(Beat { number: 0, since: now });
+                    // A worker is registered before it beats; one that is gone may linger in a document.
+                    let Some(beat) = self.beats.get_mut(worker) else { continue };
                     if *number > beat.number {
                         *beat = Beat { number: *number, since: now };
                     }
@@ -137,19 +140,24 @@ impl World {
 
     /// Takes the whole store anew, as of `revision`. Heartbeats start anew too: silence before now proves nothing.
     pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
-        *self = World { timers_since: now, ..World::default() };
-        for (key, entry, modified) in entries {
+        *self = World { timers_since: now, held_at: self.held_at, ..World::default() };
+        // Workers first: their heartbeats are known by them.
+        let (workers, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(key, _, _)| matches!(key, Key::Worker(_)));
+        for (key, entry, modified) in workers.into_iter().chain(others) {
             self.apply(key, entry, modified, now);
         }
         self.revision = self.revision.max(revision);
     }
 
-    /// This replica has just become leader, or has just got the store back: every silence is counted from now.
+    /// This replica has just become leader: it lets the workers settle.
     pub fn restart_timers(&mut self, now: Monotonic) {
         self.timers_since = now;
-        for beat in self.beats.values_mut() {
-            beat.since = now;
-        }
+    }
+
+    /// A heartbeat was answered HOLD.
+    pub fn held(&mut self, now: Monotonic) {
+        self.held_at = now;
     }
 
     /// A connector by name.

@@ -16,6 +16,7 @@ use control_plane_core::{
     keys::{Entry, Key, encode},
     lease::Owner,
     txn::Txn,
+    worker::WorkerState,
 };
 use control_plane_store::{Followed, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::BoxStream};
@@ -37,7 +38,7 @@ pub enum ToHub {
 /// Messages that may wait for the hub.
 pub const INBOX: usize = 4096;
 /// A heartbeat document that is not stored within this time is answered HOLD.
-const HOLD_AFTER: Duration = Duration::from_millis(250);
+const HOLD_AFTER: Duration = Duration::from_millis(600);
 /// Pause between two heartbeat documents, per session: one session is answered at once, many are gathered.
 const FLUSH_PAUSE_PER_SESSION: Duration = Duration::from_millis(3);
 /// Pause between two heartbeat documents at most.
@@ -113,8 +114,7 @@ impl Hub {
         match message {
             ToHub::Opened(worker, session) => {
                 if self.sessions.is_current(worker, session) {
-                    let document = documents::whole(&self.cache.world(), worker);
-                    self.sessions.send(worker, wire::session_response::Message::Document(document));
+                    self.tell_everything(worker);
                 }
             }
             ToHub::Heartbeat(worker, number) => {
@@ -122,11 +122,14 @@ impl Hub {
                 if self.live {
                     self.flush_soon();
                 } else {
-                    self.hold();
+                    self.cache.write().world().held(self.clock.now());
+                    let ack = wire::HeartbeatAck { number, hold: true };
+                    self.sessions.send(worker, wire::session_response::Message::HeartbeatAck(ack));
                 }
             }
             ToHub::Closed(worker, session) => {
-                if self.sessions.remove(worker, session) {
+                self.sessions.remove(worker, session);
+                if !self.sessions.contains(worker) {
                     self.beats.left(worker);
                     self.flush_soon();
                 }
@@ -175,7 +178,7 @@ impl Hub {
         if held.is_empty() {
             return;
         }
-        self.cache.write().world().restart_timers(self.clock.now());
+        self.cache.write().world().held(self.clock.now());
         for (worker, number) in held {
             let ack = wire::HeartbeatAck { number, hold: true };
             self.sessions.send(worker, wire::session_response::Message::HeartbeatAck(ack));
@@ -214,13 +217,8 @@ impl Hub {
         }
         self.live = true;
         self.cache.advanced(Progress { revision, live: true });
-        let settings = self.settings_list();
-        let replicas = self.replica_list();
         for worker in self.sessions.workers() {
-            let document = documents::whole(&self.cache.world(), worker);
-            self.sessions.send(worker, wire::session_response::Message::Settings(settings.clone()));
-            self.sessions.send(worker, wire::session_response::Message::Replicas(replicas.clone()));
-            self.sessions.send(worker, wire::session_response::Message::Document(document));
+            self.tell_everything(worker);
         }
         for document in own {
             self.acknowledge(&document);
@@ -272,7 +270,7 @@ impl Hub {
                         guard.changed(Change { revision: at, connector: *uid, deleted: None });
                     }
                     (Key::Worker(id), Some(Entry::Worker(worker))) => {
-                        if worker.state == control_plane_core::worker::WorkerState::Expired {
+                        if worker.state == WorkerState::Expired {
                             expired.push(*id);
                         }
                     }
@@ -333,12 +331,20 @@ impl Hub {
         }
     }
 
-    fn settings_list(&self) -> wire::SettingsList {
-        settings_list(&self.cache.world())
-    }
-
-    fn replica_list(&self) -> wire::ReplicaList {
-        replica_list(&self.cache.world())
+    /// What a worker must know, whole: at the beginning of its session, and after a gap. Or that it is none any more.
+    fn tell_everything(&self, worker: WorkerId) {
+        let (state, settings, replicas, document) = {
+            let world = self.cache.world();
+            let state = world.workers.get(&worker).map(|stored| stored.value.state);
+            (state, settings_list(&world), replica_list(&world), documents::whole(&world, worker))
+        };
+        if matches!(state, None | Some(WorkerState::Expired)) {
+            self.sessions.send(worker, wire::session_response::Message::Expired(wire::Expired {}));
+            return;
+        }
+        self.sessions.send(worker, wire::session_response::Message::Settings(settings));
+        self.sessions.send(worker, wire::session_response::Message::Replicas(replicas));
+        self.sessions.send(worker, wire::session_response::Message::Document(document));
     }
 }
 

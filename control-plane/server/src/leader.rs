@@ -6,6 +6,7 @@ use control_plane_core::{
     keys::{Key, encode},
     plan::{GrantChain, Plan, plan},
     policy::Policy,
+    time::Monotonic,
     txn::{Compare, Txn},
     worker::Leader,
 };
@@ -17,6 +18,16 @@ use tokio::time::{sleep, timeout};
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two looks at an unchanged world.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How often the store is compacted.
+const COMPACTION: Duration = Duration::from_secs(300);
+
+/// The last compaction, and what the next one takes.
+#[derive(Default)]
+struct Compaction {
+    at: Monotonic,
+    revision: Option<Revision>,
+}
 
 /// The leading loop of a replica.
 pub struct LeaderLoop {
@@ -37,9 +48,13 @@ impl LeaderLoop {
     pub async fn run(self) {
         let mut progress = self.cache.subscribe();
         let mut led = None;
+        let mut compaction = Compaction::default();
         loop {
             progress.borrow_and_update();
             let wait = if self.cache.progress().live { self.step(&mut led).await } else { IDLE };
+            if led.is_some() {
+                self.compact(&mut compaction).await;
+            }
             if timeout(wait, progress.changed()).await.is_ok_and(|changed| changed.is_err()) {
                 return;
             }
@@ -93,6 +108,20 @@ impl LeaderLoop {
                 PAUSE
             }
         }
+    }
+
+    /// Every five minutes, what was overwritten more than five minutes ago.
+    async fn compact(&self, compaction: &mut Compaction) {
+        let now = self.clock.now();
+        if now.since(compaction.at) < COMPACTION {
+            return;
+        }
+        if let Some(before) = compaction.revision
+            && let Err(error) = self.store.compact(before).await
+        {
+            tracing::warn!(%error, "the store could not be compacted");
+        }
+        *compaction = Compaction { at: now, revision: Some(self.cache.progress().revision) };
     }
 
     async fn campaign(&self) {

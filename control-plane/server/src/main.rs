@@ -17,12 +17,19 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long threads that hang in a plugin or in a system call may hold the process up at its end.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("FERRY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    match serve(Args::parse()).await {
+    let result = tokio::runtime::Runtime::new().context("the runtime cannot be started").and_then(|runtime| {
+        let result = runtime.block_on(serve(Args::parse()));
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        result
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed; the exit code says it too.

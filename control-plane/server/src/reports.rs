@@ -60,6 +60,8 @@ pub struct Transition {
     pub version: String,
     /// How long ago.
     pub age_ms: u64,
+    /// The worker's number of the report.
+    pub sequence: u64,
 }
 
 impl Reports {
@@ -75,10 +77,20 @@ impl Reports {
             restarts: report.restarts,
             next_attempt: (report.next_attempt_ms > 0).then(|| Wall(wall.0 + report.next_attempt_ms as i64)),
             version: report.version,
+            sequence: report.sequence,
         };
-        self.under_grant(worker, report.unit, report.epoch, |_, owner| {
+        let key = Key::Status(report.unit);
+        self.under_grant(worker, report.unit, report.epoch, |world, owner| {
+            let before = world.statuses.get(&report.unit);
+            // A worker numbers its reports: an older one may come late, from a session that has ended.
+            let is_late = |old: &UnitStatus| old.epoch == status.epoch && old.sequence >= status.sequence;
+            let unchanged = match before {
+                Some(before) if is_late(&before.value) => return Step::Done(Verdict::Void),
+                Some(before) => Compare::Unchanged(key.clone(), before.revision),
+                None => Compare::Absent(key.clone()),
+            };
             let guard = Compare::Unchanged(Key::Owner(report.unit), owner.revision);
-            Step::Store(Txn::new().when(guard).put(Key::Status(report.unit), encode(&status)))
+            Step::Store(Txn::new().when(guard).when(unchanged).put(key.clone(), encode(&status)))
         })
         .await
     }
@@ -92,27 +104,32 @@ impl Reports {
         .await
     }
 
-    /// A planner made tasks.
+    /// A planner made tasks. They count if its grant is for what the connector is now: the grant's digest says so, also
+    /// where the config has changed and changed back since.
     pub async fn task_set(
         &self,
         worker: WorkerId,
         uid: ConnectorUid,
         epoch: Epoch,
-        config_generation: Generation,
         tasks: Vec<Config>,
     ) -> Result<Verdict, StoreError> {
         let planner = Unit { connector: uid, kind: UnitKind::Planner };
+        let mut has_caught_up = false;
         self.under_grant(worker, planner, epoch, |world, owner| {
             let Some(connector) = world.connectors.get(&uid) else { return Step::Done(Verdict::Void) };
-            let current = connector.value.config_generation == config_generation;
+            let current = world.wanted_digest(planner) == Some(owner.value.digest);
             if !current || connector.value.target == TargetState::Stopped {
-                return Step::Done(Verdict::Void);
+                // This view may be behind the resumption that the planner obeyed.
+                return match std::mem::replace(&mut has_caught_up, true) {
+                    true => Step::Done(Verdict::Void),
+                    false => Step::Behind,
+                };
             }
             let old = world.task_sets.get(&uid);
             let set = TaskSet {
                 connector: uid,
                 number: old.map_or(Generation::FIRST, |old| old.value.number.next()),
-                config_generation,
+                config_generation: connector.value.config_generation,
                 connector_config: connector.value.config.clone(),
                 settings: connector.value.settings.clone(),
                 tasks: tasks.clone(),

@@ -65,6 +65,8 @@ pub struct Listening {
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Largest message of a worker.
 const MAX_WORKER_MESSAGE_BYTES: usize = 4 << 20;
+/// How long open requests may take once the process is asked to end.
+const CLOSING: Duration = Duration::from_millis(500);
 /// How long the store may take to be read at the start.
 const FIRST_READ: Duration = Duration::from_secs(60);
 
@@ -77,6 +79,14 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl FnOnce(&Listening),
 ) -> anyhow::Result<()> {
+    if listen.workers.ip().is_unspecified() && listen.workers_advertised.is_none() {
+        return Err(anyhow!(
+            "--worker-listen {} does not say where workers reach this replica; give --worker-advertise, such as \
+             http://control-plane-0:{}",
+            listen.workers,
+            listen.workers.port()
+        ));
+    }
     let admin_listener = bind(listen.admin, "--admin-listen").await?;
     let grpc_listener = bind(listen.grpc, "--grpc-listen").await?;
     let rest_listener = bind(listen.rest, "--rest-listen").await?;
@@ -125,7 +135,7 @@ pub async fn run(
         replica: listening.replica,
         policy: policy.clone(),
     };
-    let leader = tokio::spawn(leader.run());
+    let mut leader = tokio::spawn(leader.run());
     let worker_sessions = WorkerSessions {
         cache: cache.clone(),
         clock,
@@ -141,26 +151,32 @@ pub async fn run(
     let control: Arc<dyn Service> =
         Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
-    let workers = serve_workers(worker_listener, worker_sessions, stop.clone());
-    let grpc = serve_grpc(grpc_listener, control.clone(), stop.clone());
-    let rest = serve_http(rest_listener, control_plane_gateway::router(control), stop.clone());
+    // The listeners close after the leader has ended: who is refused by them may count on nobody planning.
+    let closing = CancellationToken::new();
+    let workers = serve_workers(worker_listener, worker_sessions, closing.clone());
+    let grpc = serve_grpc(grpc_listener, control.clone(), closing.clone());
+    let rest = serve_http(rest_listener, control_plane_gateway::router(control), closing.clone());
     let admin = Admin { cache, sessions, replica: listening.replica };
-    let admin = serve_http(admin_listener, admin::router(admin), stop.clone());
+    let admin = serve_http(admin_listener, admin::router(admin), closing.clone());
     ready(&listening);
-    tokio::select! {
+    let listeners = async { tokio::try_join!(workers, grpc, rest, admin).map(|_| ()) };
+    tokio::pin!(listeners);
+    let result = tokio::select! {
         error = &mut hub => Err(hub_ended(error)),
-        result = async { tokio::try_join!(workers, grpc, rest, admin) } => {
-            leader.abort();
-            hub.abort();
-            result.map(|_| ())
-        }
-        () = async { stop.cancelled().await; tokio::time::sleep(Duration::from_millis(500)).await } => {
-            // Sessions are streams without an end: they are not waited for.
-            leader.abort();
-            hub.abort();
-            Ok(())
-        }
+        _ = &mut leader => Err(anyhow!("the leader's loop has ended")),
+        result = &mut listeners => result,
+        () = stop.cancelled() => Ok(()),
+    };
+    leader.abort();
+    // Aborted: how it ended says nothing.
+    let _ = leader.await;
+    closing.cancel();
+    if result.is_ok() {
+        // Sessions are streams without an end: they are not waited for.
+        let _ = tokio::time::timeout(CLOSING, listeners).await;
     }
+    hub.abort();
+    result
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

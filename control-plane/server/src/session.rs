@@ -13,7 +13,7 @@ use crate::{
 };
 use control_plane_api::service::Position;
 use control_plane_core::{
-    ids::{Epoch, Generation, ReplicaId, SettingsId, Unit, UnitKind, WorkerId},
+    ids::{Epoch, ReplicaId, SettingsId, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     policy::Policy,
     status::{PluginError, RunState},
@@ -114,8 +114,6 @@ impl WorkerSessions {
         tracing::info!(%worker, address = %hello.address, held = hello.held.len(), "session opened");
         self.listen(worker, session, incoming).await;
         tracing::info!(%worker, "session ended");
-        // The hub may have ended before us.
-        let _ = self.hub.send(ToHub::Closed(worker, session)).await;
     }
 
     fn welcome(&self) -> wire::Welcome {
@@ -197,6 +195,8 @@ impl WorkerSessions {
             }
         }
         drop(reports);
+        // Told first: storing may take its time, and nobody is there any more.
+        let _ = self.hub.send(ToHub::Closed(worker, session)).await;
         // What was reported is stored, also by a worker that has gone.
         let _ = storing.await;
     }
@@ -238,6 +238,7 @@ impl WorkerSessions {
                 Ok(Verdict::Accepted) => wire::ReportAck { sequence, accepted: true, reason: String::new() },
                 Ok(Verdict::Void) => wire::ReportAck { sequence, accepted: false, reason: String::new() },
                 Ok(Verdict::Refused(reason)) => wire::ReportAck { sequence, accepted: false, reason },
+                Err(StoreError::TooLarge(reason)) => wire::ReportAck { sequence, accepted: false, reason },
                 Err(error) => {
                     tracing::warn!(%worker, %error, "a report could not be stored");
                     continue;
@@ -279,6 +280,7 @@ impl WorkerSessions {
             next_attempt_ms: report.next_attempt_ms,
             version: report.version,
             age_ms: report.age_ms,
+            sequence: report.sequence,
         };
         self.reports.transition(worker, transition).await
     }
@@ -287,7 +289,7 @@ impl WorkerSessions {
         let (Ok(uid), Some(epoch)) = (set.connector_uid.parse(), set.epoch) else { return Ok(Verdict::Void) };
         let epoch = Epoch { incarnation: epoch.incarnation, counter: epoch.counter };
         let tasks = set.tasks.into_iter().map(|task| task.config).collect();
-        self.reports.task_set(worker, uid, epoch, Generation(set.config_generation), tasks).await
+        self.reports.task_set(worker, uid, epoch, tasks).await
     }
 }
 

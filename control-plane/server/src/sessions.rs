@@ -70,6 +70,11 @@ impl Sessions {
         self.inner.lock().get(&worker).is_some_and(|current| current.id == session)
     }
 
+    /// Whether the worker has a session.
+    pub fn contains(&self, worker: WorkerId) -> bool {
+        self.inner.lock().contains_key(&worker)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.inner.lock().len()

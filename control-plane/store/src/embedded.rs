@@ -88,6 +88,11 @@ impl Store for EmbeddedStore {
         Box::pin(async { Ok(self.inner.lock().head) })
     }
 
+    fn compact(&self, _before: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
+        // Only the newest values are kept.
+        Box::pin(async { Ok(()) })
+    }
+
     fn follow(&self) -> BoxStream<'static, Followed> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut inner = self.inner.lock();

@@ -65,8 +65,8 @@ impl EtcdStore {
                 patience.as_secs()
             ))
         };
+        let mut last = String::from("no answer");
         let reach = async {
-            let mut last = String::from("no answer");
             loop {
                 let attempt = async {
                     let client = Client::connect(endpoints, Some(options.clone())).await?;
@@ -86,7 +86,7 @@ impl EtcdStore {
         let client = match timeout(patience, reach).await {
             Ok(Ok(client)) => client,
             Ok(Err(bad)) => return Err(unreachable(bad)),
-            Err(_) => return Err(unreachable("no answer".to_owned())),
+            Err(_) => return Err(unreachable(last)),
         };
         let (sender, session) = watch::channel(None);
         let keeper = KeeperHandle(tokio::spawn(keep_session(client.clone(), sender)));
@@ -157,6 +157,17 @@ impl Store for EtcdStore {
             let mut client = self.client.kv_client();
             let response = call(client.get(format!("{}{HEAD}", self.prefix), None)).await?;
             Ok(Revision(response.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision)))
+        })
+    }
+
+    fn compact(&self, before: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut client = self.client.kv_client();
+            match call(client.compact(before.0, None)).await {
+                // Another replica was faster.
+                Err(StoreError::Unavailable(text)) if text.contains("required revision has been compacted") => Ok(()),
+                result => result.map(|_| ()),
+            }
         })
     }
 

@@ -74,6 +74,10 @@ pub trait Store: Send + Sync + 'static {
     /// Everything, then every change, for ever; repairs itself after gaps. Revisions of configs are left out.
     fn follow(&self) -> BoxStream<'static, Followed>;
 
+    /// Forgets what was overwritten before a revision, so that the store does not grow without end. Followers that are
+    /// further behind begin anew.
+    fn compact(&self, before: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// The entries of a connector's config history, oldest first.
     fn history(
         &self,

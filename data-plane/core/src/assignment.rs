@@ -61,6 +61,8 @@ pub struct Assigned<W> {
     pub revoking: bool,
     /// What the user wants.
     pub target: Target,
+    /// Raised by each change of that, also by one and back.
+    pub target_generation: u64,
     /// A hung stop may be cut off: closing the gate is enough to keep it from harm.
     pub severable: bool,
     /// What the runner needs.
@@ -121,7 +123,7 @@ enum Phase {
 struct Running {
     epoch: Epoch,
     phase: Phase,
-    target: Target,
+    target_generation: u64,
     severable: bool,
 }
 
@@ -149,11 +151,13 @@ const ENDED_LIMIT: usize = 100_000;
 #[derive(Debug, Clone)]
 pub struct Holdings<W> {
     slots: BTreeMap<UnitName, Slot<W>>,
+    /// The process ends: nothing starts any more.
+    is_closing: bool,
 }
 
 impl<W> Default for Holdings<W> {
     fn default() -> Self {
-        Holdings { slots: BTreeMap::new() }
+        Holdings { slots: BTreeMap::new(), is_closing: false }
     }
 }
 
@@ -180,7 +184,8 @@ impl<W: Clone> Holdings<W> {
         orders
     }
 
-    fn assigned(&mut self, assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
+    fn assigned(&mut self, mut assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
+        assigned.revoking |= self.is_closing;
         let slot = self.slots.entry(assigned.unit.clone()).or_default();
         if revision < slot.word {
             return;
@@ -200,8 +205,8 @@ impl<W: Clone> Holdings<W> {
                         running.phase = Phase::Stopping;
                         orders.push(Order::Stop(assigned.unit, assigned.epoch));
                     }
-                } else if running.target != assigned.target {
-                    running.target = assigned.target;
+                } else if running.target_generation != assigned.target_generation {
+                    running.target_generation = assigned.target_generation;
                     orders.push(Order::SetTarget(assigned.unit, assigned.epoch, assigned.target));
                 }
             }
@@ -306,8 +311,9 @@ impl<W: Clone> Holdings<W> {
         orders
     }
 
-    /// The process is asked to end: everything is stopped in order.
+    /// The process is asked to end: everything is stopped in order, and what is granted from now on is given back.
     pub fn stop_all(&mut self) -> Vec<Order<W>> {
+        self.is_closing = true;
         let mut orders = Vec::new();
         for (unit, slot) in &mut self.slots {
             slot.next = None;
@@ -363,7 +369,7 @@ fn start<W: Clone>(slot: &mut Slot<W>, assigned: Assigned<W>, next_heartbeat: u6
     slot.running = Some(Running {
         epoch: assigned.epoch,
         phase: Phase::Unconfirmed(next_heartbeat),
-        target: assigned.target,
+        target_generation: assigned.target_generation,
         severable: assigned.severable,
     });
     orders.push(Order::Start(assigned));

@@ -3,7 +3,8 @@
 //! The deadline is the lease's length after the worker SENT the last heartbeat that was acknowledged: the leader counts
 //! at least as long from when it saw that heartbeat. Where every listed replica answers HOLD (it cannot reach the store)
 //! or refuses the connection (nobody listens), nobody can grant the units to another: such answers extend the deadline
-//! by the same rule. A silent replica may be cut off and alive; silence extends nothing.
+//! by the same rule. A silent replica may be cut off and alive; silence extends nothing. A replica that was known once
+//! stays known: one that is away may come back and lead while the others answer HOLD.
 
 use crate::time::Monotonic;
 use std::{
@@ -21,7 +22,7 @@ pub struct Lease {
     next: u64,
     sent: VecDeque<(u64, Monotonic)>,
     acknowledged: Option<(u64, Monotonic)>,
-    /// Listed replicas, with the latest moment that each proved unable to grant.
+    /// Known replicas, with the latest moment that each proved unable to grant.
     replicas: BTreeMap<String, Option<Monotonic>>,
 }
 
@@ -36,11 +37,20 @@ impl Lease {
         self.length = length;
     }
 
-    /// The replicas that exist.
-    pub fn listed(&mut self, addresses: impl IntoIterator<Item = String>) {
-        let mut old = std::mem::take(&mut self.replicas);
-        self.replicas =
-            addresses.into_iter().map(|address| (address.clone(), old.remove(&address).flatten())).collect();
+    /// A replica that exists, or existed, or is configured: its word is needed before anything but an acknowledgement
+    /// extends the deadline.
+    pub fn know(&mut self, address: String) {
+        self.replicas.entry(address).or_insert(None);
+    }
+
+    /// An address turned out to be another name of a replica.
+    pub fn renamed(&mut self, from: &str, to: &str) {
+        if from != to
+            && let Some(evidence) = self.replicas.remove(from)
+        {
+            let known = self.replicas.entry(to.to_owned()).or_insert(None);
+            *known = (*known).max(evidence);
+        }
     }
 
     /// A heartbeat goes out now, over all sessions; gives its number.
@@ -114,7 +124,8 @@ mod tests {
 
     fn lease() -> Lease {
         let mut lease = Lease::new(Duration::from_millis(1300));
-        lease.listed([A.to_owned(), B.to_owned()]);
+        lease.know(A.to_owned());
+        lease.know(B.to_owned());
         lease
     }
 
@@ -149,6 +160,19 @@ mod tests {
         assert_eq!(lease.deadline(), Some(Monotonic(3500)), "an answer takes the evidence back");
         lease.refused(B, Monotonic(9000));
         assert_eq!(lease.deadline(), Some(Monotonic(3500)));
+    }
+
+    #[test]
+    fn a_replica_that_was_known_once_must_speak() {
+        let mut lease = lease();
+        let first = lease.send(Monotonic(1000));
+        lease.acknowledged(A, first);
+        lease.refused(A, Monotonic(2000));
+        lease.refused(B, Monotonic(2000));
+        lease.know("http://localhost".to_owned());
+        assert_eq!(lease.deadline(), Some(Monotonic(2300)), "a third one is silent");
+        lease.renamed("http://localhost", A);
+        assert_eq!(lease.deadline(), Some(Monotonic(3300)), "it was the first one");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! A thread of its own that touches no disk, no log and no plugin.
 
-use crate::{clock, task::TaskHandle};
+use crate::{
+    clock,
+    task::{Deadline, TaskHandle},
+};
 use data_plane_core::time::Monotonic;
 use parking_lot::Mutex;
 use std::{
@@ -24,9 +27,10 @@ pub struct Guard {
 
 #[derive(Default)]
 struct Inner {
-    /// Milliseconds; 0: no lease yet.
-    deadline: AtomicU64,
+    deadline: Deadline,
     gates: Mutex<Vec<Weak<TaskHandle>>>,
+    /// How often gates were closed.
+    cuts: AtomicU64,
 }
 
 impl Guard {
@@ -34,8 +38,8 @@ impl Guard {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start() -> std::io::Result<Guard> {
-        let guard = Guard::default();
+    pub fn start(deadline: Deadline) -> std::io::Result<Guard> {
+        let guard = Guard { inner: Arc::new(Inner { deadline, ..Inner::default() }) };
         let watched = Arc::downgrade(&guard.inner);
         std::thread::Builder::new().name("lease-guard".to_owned()).spawn(move || watch(&watched))?;
         Ok(guard)
@@ -43,7 +47,17 @@ impl Guard {
 
     /// The lease holds until then.
     pub fn set_deadline(&self, deadline: Monotonic) {
-        self.inner.deadline.store(deadline.0, Ordering::Release);
+        self.inner.deadline.set(deadline);
+    }
+
+    /// How often the deadline has closed gates.
+    pub fn cuts(&self) -> u64 {
+        self.inner.cuts.load(Ordering::Acquire)
+    }
+
+    /// There is no lease yet: a worker that starts over is not cut off by its former life's deadline.
+    pub fn forget_deadline(&self) {
+        self.inner.deadline.forget();
     }
 
     /// A unit to be cut off at the deadline. Units that are gone are forgotten.
@@ -56,16 +70,19 @@ impl Guard {
 
 fn watch(guard: &Weak<Inner>) {
     while let Some(inner) = guard.upgrade() {
-        let deadline = inner.deadline.load(Ordering::Acquire);
-        let now = clock::now().0;
-        let wait = match deadline {
-            0 => LOOK,
-            deadline if now < deadline => Duration::from_millis(deadline - now).min(LOOK),
-            _ => {
-                for gate in std::mem::take(&mut *inner.gates.lock()) {
-                    if let Some(handle) = gate.upgrade() {
-                        handle.sever();
-                    }
+        let now = clock::now();
+        let wait = match inner.deadline.get() {
+            None => LOOK,
+            Some(deadline) if now < deadline => deadline.since(now).min(LOOK),
+            Some(_) => {
+                // Closing a gate waits for what is just passing it: nobody who adds a unit waits for that.
+                let gates = std::mem::take(&mut *inner.gates.lock());
+                let handles: Vec<Arc<TaskHandle>> = gates.iter().filter_map(Weak::upgrade).collect();
+                if !handles.is_empty() {
+                    inner.cuts.fetch_add(1, Ordering::AcqRel);
+                }
+                for handle in handles {
+                    handle.sever();
                 }
                 LOOK
             }

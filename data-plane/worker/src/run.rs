@@ -5,7 +5,7 @@ use crate::{
     guard::Guard,
     plugins::built_in,
     supervisor::{Ended, Identity, SharedGlance, Supervisor},
-    task::Runtime,
+    task::{Deadline, Runtime},
 };
 use anyhow::{Context, anyhow};
 use data_plane_broker::kafka::KafkaBroker;
@@ -58,8 +58,9 @@ pub async fn run(
         capacity: options.capacity,
     };
     let plugins = Arc::new(built_in());
-    let runtime = Runtime::new(plugins.clone(), Arc::new(KafkaBroker));
-    let guard = Guard::start().context("the lease guard's thread cannot be started")?;
+    let deadline = Deadline::default();
+    let runtime = Runtime::new(plugins.clone(), Arc::new(KafkaBroker), deadline.clone());
+    let guard = Guard::start(deadline).context("the lease guard's thread cannot be started")?;
     let glance = SharedGlance::default();
     let admin = Admin { glance: glance.clone(), runtime: runtime.clone() };
     let admin_stop = stop.clone();

@@ -24,7 +24,7 @@ use data_plane_core::{
 use parking_lot::Mutex;
 use proto::worker_v1::{self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -127,6 +127,10 @@ pub struct Supervisor {
     next_heartbeat: Instant,
     ending: Option<Instant>,
     urgent: bool,
+    /// The guard's cuts that were noticed.
+    cuts: u64,
+    /// The replica that acknowledged last: it can reach the store.
+    acknowledging: Option<String>,
 }
 
 /// Why the loop ended.
@@ -162,6 +166,8 @@ impl Supervisor {
             ..wire::Hello::default()
         };
         *glance.lock() = Glance { worker_id, ..Glance::default() };
+        guard.forget_deadline();
+        let cuts = guard.cuts();
         let (task_sender, task_events) = mpsc::channel(TASK_EVENTS);
         Supervisor {
             units: Units::new(runtime, guard.clone(), task_sender),
@@ -183,6 +189,8 @@ impl Supervisor {
             next_heartbeat: Instant::now(),
             ending: None,
             urgent: false,
+            cuts,
+            acknowledging: None,
         }
     }
 
@@ -192,6 +200,7 @@ impl Supervisor {
     /// When a replica refuses this worker for good; the text says why.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Ended, String> {
         for address in self.identity.control_planes.clone() {
+            self.lease.know(address.clone());
             self.dial(address);
         }
         let mut tick = tokio::time::interval(TICK);
@@ -199,6 +208,8 @@ impl Supervisor {
         loop {
             tokio::select! {
                 biased;
+                _ = tick.tick() => self.timers(),
+                () = stop.cancelled(), if self.ending.is_none() => self.begin_end(),
                 Some((address, event)) = self.session_events.1.recv() => {
                     match event {
                         SessionEvent::Unwanted(reason) => return Err(format!("{address}: {reason}")),
@@ -211,8 +222,6 @@ impl Supervisor {
                     }
                 }
                 Some((unit, epoch, event)) = self.task_events.recv() => self.task_event(unit, epoch, event),
-                _ = tick.tick() => self.timers(),
-                () = stop.cancelled(), if self.ending.is_none() => self.begin_end(),
             }
             self.flush();
             if self.ending.is_some_and(|by| self.has_ended() || Instant::now() >= by) {
@@ -233,26 +242,9 @@ impl Supervisor {
 
     fn listed(&mut self, list: wire::ReplicaList) {
         let listed: BTreeSet<String> = list.addresses.into_iter().collect();
-        if listed.is_empty() {
-            return;
-        }
-        self.lease.listed(listed.iter().cloned());
-        let surplus: Vec<String> = self
-            .dialling
-            .keys()
-            .filter(|address| {
-                !self.identity.control_planes.contains(address)
-                    && !listed.contains(*address)
-                    && !self.sessions.contains_key(*address)
-            })
-            .cloned()
-            .collect();
-        for address in surplus {
-            if let Some(task) = self.dialling.remove(&address) {
-                task.abort();
-            }
-        }
+        // One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
         for address in listed {
+            self.lease.know(address.clone());
             self.dial(address);
         }
     }
@@ -267,6 +259,7 @@ impl Supervisor {
                 }
             }
             SessionEvent::Refused(tried_at) => {
+                self.notice_the_end_of_the_lease();
                 let listed_as = self.aliases.get(&address).unwrap_or(&address).clone();
                 self.lease.refused(&listed_as, tried_at);
                 self.set_deadline();
@@ -287,6 +280,7 @@ impl Supervisor {
         tracing::info!(replica = %address, id = %welcome.replica_id, "session opened");
         self.lease.set_length(Duration::from_millis(welcome.lease_ms.into()));
         self.heartbeat_interval = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms).max(10));
+        self.lease.renamed(&address, &welcome.address);
         self.aliases.insert(address.clone(), welcome.address.clone());
         self.sessions.insert(address, Session { listed_as: welcome.address, outbox });
         if let Some(settings) = welcome.settings {
@@ -296,15 +290,21 @@ impl Supervisor {
             self.listed(replicas);
         }
         self.urgent = true;
+        if self.ending.is_some() {
+            self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
+        }
     }
 
     fn message(&mut self, replica: &str, message: FromReplica) {
         match message {
             FromReplica::HeartbeatAck(ack) if ack.hold => {
+                self.notice_the_end_of_the_lease();
                 self.lease.held(replica, ack.number);
                 self.set_deadline();
             }
             FromReplica::HeartbeatAck(ack) => {
+                self.notice_the_end_of_the_lease();
+                self.acknowledging = Some(replica.to_owned());
                 self.lease.acknowledged(replica, ack.number);
                 self.set_deadline();
                 let orders = self.holdings.acknowledged(self.lease.acknowledged_number());
@@ -313,7 +313,6 @@ impl Supervisor {
             FromReplica::Document(document) => {
                 let orders = self.holdings.document(convert::document(document), self.lease.next_number());
                 self.carry_out(orders);
-                self.update_hello();
             }
             FromReplica::ReportAck(ack) => {
                 let answered = self.reports.answered(ack.sequence);
@@ -351,46 +350,61 @@ impl Supervisor {
         });
     }
 
+    /// Carries orders out, and those that follow from units which had no runner to end.
     fn carry_out(&mut self, orders: Vec<Order<Arc<Work>>>) {
-        for order in orders {
-            match order {
-                Order::Start(assigned) => {
-                    // The sooner a heartbeat follows the grant, the sooner it is confirmed.
-                    self.urgent = true;
-                    self.units.start(assigned, &self.settings);
-                }
-                Order::Confirm(unit, epoch) => self.units.confirm(&unit, epoch),
-                Order::SetTarget(unit, epoch, target) => {
-                    self.units.set_target(&unit, epoch, target);
-                    // Stopping has emptied the stored task set, and the planner may not even have seen the stop.
-                    if let (Target::Running, Some(set)) = (target, self.units.task_set(&unit, epoch)) {
-                        self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
-                    }
-                }
-                Order::Stop(unit, epoch) => self.units.stop(&unit, epoch),
-                Order::Sever(unit, epoch) => self.units.sever(&unit, epoch),
-                Order::ReportEnded(unit, epoch, kind) => {
-                    let ended = wire::UnitEnded {
-                        sequence: 0,
-                        unit: Some(convert::wire_unit(&unit)),
-                        epoch: Some(convert::wire_epoch(epoch)),
-                        kind: convert::wire_end(kind).into(),
-                    };
-                    self.units.forget(&unit, epoch);
-                    self.reports.push(ReportKey::Ended(unit, epoch), ToReplica::UnitEnded(ended));
-                }
+        let mut orders = VecDeque::from(orders);
+        loop {
+            while let Some(order) = orders.pop_front() {
+                self.carry_out_one(order);
             }
+            let Some((unit, epoch)) = self.units.take_ended() else { break };
+            orders.extend(self.holdings.ended(&unit, epoch, self.lease.next_number()));
         }
         self.report_states();
-        self.finish_ended();
+        self.update_hello();
     }
 
-    /// Units without a runner that were asked to stop have ended.
-    fn finish_ended(&mut self) {
-        while let Some((unit, epoch)) = self.units.take_ended() {
-            let orders = self.holdings.ended(&unit, epoch, self.lease.next_number());
+    fn carry_out_one(&mut self, order: Order<Arc<Work>>) {
+        match order {
+            Order::Start(assigned) => {
+                // The sooner a heartbeat follows the grant, the sooner it is confirmed.
+                self.urgent = true;
+                self.units.start(assigned, &self.settings);
+            }
+            Order::Confirm(unit, epoch) => self.units.confirm(&unit, epoch),
+            Order::SetTarget(unit, epoch, target) => {
+                self.units.set_target(&unit, epoch, target);
+                // Stopping has emptied the stored task set, and the planner may not even have seen the stop.
+                if let (Target::Running, Some(set)) = (target, self.units.task_set(&unit, epoch)) {
+                    self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
+                }
+            }
+            Order::Stop(unit, epoch) => self.units.stop(&unit, epoch),
+            Order::Sever(unit, epoch) => self.units.sever(&unit, epoch),
+            Order::ReportEnded(unit, epoch, kind) => {
+                let ended = wire::UnitEnded {
+                    sequence: 0,
+                    unit: Some(convert::wire_unit(&unit)),
+                    epoch: Some(convert::wire_epoch(epoch)),
+                    kind: convert::wire_end(kind).into(),
+                };
+                self.units.forget(&unit, epoch);
+                self.reports.push(ReportKey::Ended(unit, epoch), ToReplica::UnitEnded(ended));
+            }
+        }
+    }
+
+    /// Seen before anything extends the lease: what the guard has cut off, or would, does not come back by a late word.
+    fn notice_the_end_of_the_lease(&mut self) {
+        let cuts = self.guard.cuts();
+        let is_over = self.lease.deadline().is_some_and(|deadline| clock::now() >= deadline);
+        if is_over || cuts != self.cuts {
+            self.cuts = cuts;
+            let orders = self.holdings.lost();
+            if !orders.is_empty() {
+                tracing::warn!(units = orders.len(), "no control plane was heard in time: the lease has ended");
+            }
             self.carry_out(orders);
-            self.update_hello();
         }
     }
 
@@ -416,8 +430,7 @@ impl Supervisor {
             }
             event => {
                 self.units.event(&unit, epoch, event);
-                self.report_states();
-                self.finish_ended();
+                self.carry_out(Vec::new());
             }
         }
     }
@@ -457,14 +470,7 @@ impl Supervisor {
     }
 
     fn timers(&mut self) {
-        let now = clock::now();
-        if self.lease.deadline().is_some_and(|deadline| now >= deadline) {
-            let orders = self.holdings.lost();
-            if !orders.is_empty() {
-                tracing::warn!(units = orders.len(), "no control plane was heard in time: the lease has ended");
-            }
-            self.carry_out(orders);
-        }
+        self.notice_the_end_of_the_lease();
         for (unit, epoch) in self.units.overdue(STOP_MARGIN) {
             tracing::warn!(%unit, %epoch, "the unit does not stop in time");
             let orders = self.holdings.overdue(&unit, epoch, self.lease.next_number());
@@ -472,8 +478,7 @@ impl Supervisor {
         }
         self.units.restart_due(&self.settings);
         self.report_states();
-        self.finish_ended();
-        self.look(now);
+        self.look(clock::now());
     }
 
     fn look(&self, now: Monotonic) {
@@ -509,7 +514,8 @@ impl Supervisor {
     }
 
     fn send_to_one(&self, message: ToReplica) {
-        if let Some(session) = self.sessions.values().next() {
+        let preferred = |session: &&Session| Some(&session.listed_as) == self.acknowledging.as_ref();
+        if let Some(session) = self.sessions.values().find(preferred).or(self.sessions.values().next()) {
             // A report that does not fit is sent again; a sample is followed by the next.
             let _ = session.outbox.try_send(wire::SessionRequest { message: Some(message) });
         }

@@ -29,7 +29,7 @@ use data_plane_connector_api::ConnectError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use gate::Gate;
+pub use gate::{Deadline, Gate};
 pub use offset_store::{Destination, FileOffsetStore, KafkaOffsetStore, OffsetStore};
 pub use runtime::Runtime;
 pub use settings::{OffsetStorage, SettingError, WorkerSettings};
@@ -142,7 +142,7 @@ pub fn spawn(
     events: mpsc::Sender<TaskEvent>,
 ) -> TaskHandle {
     let (target, target_changes) = watch::channel(spec.target);
-    let (stopping, gate) = (CancellationToken::new(), Arc::new(Gate::new()));
+    let (stopping, gate) = (CancellationToken::new(), Arc::new(Gate::new(runtime.deadline.clone())));
     let handle = TaskHandle { target, stopping: stopping.clone(), gate: Arc::clone(&gate) };
     let orders = drive::Orders { target: target_changes, go, stopping, gate };
     tokio::spawn(drive::drive(Arc::clone(runtime), spec, orders, events));

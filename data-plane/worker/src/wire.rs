@@ -39,6 +39,7 @@ pub fn document(document: wire::Document) -> Document<Arc<Work>> {
 }
 
 fn assigned(assignment: wire::Assignment) -> Option<Assigned<Arc<Work>>> {
+    let target_generation = assignment.target_generation;
     let target = match assignment.target() {
         wire::Target::Paused => Target::Paused,
         wire::Target::Stopped => Target::Stopped,
@@ -54,6 +55,7 @@ fn assigned(assignment: wire::Assignment) -> Option<Assigned<Arc<Work>>> {
         epoch: epoch(assignment.epoch?),
         revoking: assignment.revoking,
         target,
+        target_generation,
         severable,
         work: Arc::new(Work {
             connector: assignment.connector,
@@ -85,14 +87,27 @@ pub fn wire_epoch(epoch: Epoch) -> wire::Epoch {
     wire::Epoch { incarnation: epoch.incarnation, counter: epoch.counter }
 }
 
-/// To the wire.
+/// Longest text of an error's part, in bytes: a status must fit into the control plane's store.
+const ERROR_TEXT_LIMIT: usize = 8 << 10;
+/// Causes that are told.
+const CAUSES_LIMIT: usize = 16;
+
+/// To the wire; long texts are cut.
 pub fn wire_error(error: &ConnectError) -> wire::PluginError {
+    let causes = error.causes.iter().take(CAUSES_LIMIT);
     wire::PluginError {
-        class: error.class.clone(),
-        message: error.message.clone(),
-        causes: error.causes.iter().map(|cause| format!("{}: {}", cause.class, cause.message)).collect(),
-        trace: error.trace_text(),
+        class: cut(&error.class),
+        message: cut(&error.message),
+        causes: causes.map(|cause| cut(&format!("{}: {}", cause.class, cause.message))).collect(),
+        trace: cut(&error.trace_text()),
         retriable: error.retriable,
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.len() > ERROR_TEXT_LIMIT {
+        true => format!("{}… (cut)", &text[..text.floor_char_boundary(ERROR_TEXT_LIMIT)]),
+        false => text.to_owned(),
     }
 }
 

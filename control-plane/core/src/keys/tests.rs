@@ -91,13 +91,14 @@ fn statuses_carry_the_error() {
         restarts: 1,
         next_attempt: Some(Wall(9)),
         version: "1".to_owned(),
+        sequence: 4,
     };
     golden(
         Key::Status(Unit { connector: uid(), kind: UnitKind::Planner }),
         "status/01920000-0000-7000-8000-000000000001/planner",
         &status,
         Entry::Status(status.clone()),
-        r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1"}"#,
+        r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1","sequence":4}"#,
     );
 }
 

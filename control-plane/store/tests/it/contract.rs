@@ -160,6 +160,10 @@ pub async fn run(store: Arc<dyn Store>) {
     let won = futures::future::join_all(racers).await.into_iter().flatten().count();
     assert_eq!(won, 1);
 
+    // Compaction takes nothing that stands.
+    store.compact(base).await.expect("compaction");
+    store.compact(base).await.expect("once more is no harm");
+
     // A second follower sees everything at once.
     let mut late = store.follow();
     let Some(Followed::Reset { entries, .. }) = next(&mut late).await else { panic!("a reset comes first") };

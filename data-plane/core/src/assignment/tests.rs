@@ -16,6 +16,7 @@ fn grant(counter: u64) -> Assigned<()> {
         epoch: epoch(counter),
         revoking: false,
         target: Target::Running,
+        target_generation: 1,
         severable: true,
         work: (),
     }
@@ -104,6 +105,24 @@ fn an_unknown_unit_that_is_revoked_is_reported_at_once() {
     let mut holdings: Holdings<()> = Holdings::default();
     let orders = holdings.document(change(3, vec![Assigned { revoking: true, ..grant(1) }]), 1);
     assert_eq!(orders, [Order::ReportEnded(unit(), epoch(1), EndKind::Stopped)]);
+}
+
+#[test]
+fn a_target_that_changed_and_changed_back_is_told() {
+    let mut holdings = running(1);
+    let again = Assigned { target_generation: 3, ..grant(1) };
+    let told = [Order::SetTarget(unit(), epoch(1), Target::Running)];
+    assert_eq!(holdings.document(change(12, vec![again.clone()]), 9), told);
+    assert_eq!(holdings.document(change(13, vec![again]), 9), []);
+}
+
+#[test]
+fn an_ending_process_gives_back_what_it_is_granted() {
+    let mut holdings = running(1);
+    assert_eq!(holdings.stop_all(), [Order::Stop(unit(), epoch(1))]);
+    holdings.ended(&unit(), epoch(1), 9);
+    let orders = holdings.document(change(14, vec![grant(2)]), 9);
+    assert_eq!(orders, [Order::ReportEnded(unit(), epoch(2), EndKind::Stopped)]);
 }
 
 #[test]

@@ -28,6 +28,9 @@ const BACKOFF: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(60),
 };
 
+/// Largest task set that the control plane stores.
+const TASK_SET_LIMIT_BYTES: usize = 1 << 20;
+
 /// Grace of a unit whose settings are not known.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
@@ -151,6 +154,10 @@ impl Units {
     pub(super) fn set_target(&mut self, unit: &UnitName, epoch: Epoch, target: Target) {
         if let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) {
             held.target = target;
+            // A failed unit has no state of its own to show until it is started.
+            if held.restart_at.is_some() {
+                held.restart_at = Some(Instant::now());
+            }
             if let Some(runner) = &held.runner {
                 runner.handle.set_target(task_target(target));
             }
@@ -229,7 +236,7 @@ impl Units {
         }
     }
 
-    /// A planner made tasks: the report, which is kept.
+    /// A planner made tasks: the report, which is kept. Too many or too large ones fail the planner.
     pub(super) fn planned(
         &mut self,
         unit: &UnitName,
@@ -245,6 +252,16 @@ impl Units {
             config_generation: held.work.config_generation,
             tasks: tasks.into_iter().map(|config| wire::TaskConfig { config }).collect(),
         };
+        let size = prost::Message::encoded_len(&report);
+        if size > TASK_SET_LIMIT_BYTES {
+            let reason = format!(
+                "the connector made {} tasks whose configs take {size} bytes together; at most {TASK_SET_LIMIT_BYTES} can \
+                 be stored: lower tasks.max or shorten the configs",
+                report.tasks.len()
+            );
+            self.fail(unit, epoch, reason);
+            return None;
+        }
         held.task_set = Some(report.clone());
         Some(report)
     }

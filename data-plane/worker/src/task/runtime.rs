@@ -8,6 +8,7 @@ use data_plane_connector_api::{ConnectError, Plugins};
 use tokio::sync::Mutex;
 
 use super::blocking::Abandoned;
+use super::gate::Deadline;
 use super::offset_store::{FileOffsetStore, KafkaOffsetStore, OffsetStore};
 use super::settings::{OffsetStorage, WorkerSettings};
 
@@ -39,13 +40,14 @@ pub struct Runtime {
     pub(super) plugins: Arc<Plugins>,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) abandoned: Abandoned,
+    pub(super) deadline: Deadline,
     stores: Mutex<Stores>,
 }
 
 impl Runtime {
-    /// A runtime with these plugins, on this way to Kafka.
-    pub fn new(plugins: Arc<Plugins>, broker: Arc<dyn Broker>) -> Arc<Self> {
-        Arc::new(Self { plugins, broker, abandoned: Abandoned::default(), stores: Mutex::default() })
+    /// A runtime with these plugins, on this way to Kafka, whose units hand nothing over after the deadline.
+    pub fn new(plugins: Arc<Plugins>, broker: Arc<dyn Broker>, deadline: Deadline) -> Arc<Self> {
+        Arc::new(Self { plugins, broker, deadline, abandoned: Abandoned::default(), stores: Mutex::default() })
     }
 
     /// Threads left behind in plugin calls of severed units.

@@ -18,6 +18,9 @@ const LIMIT_BYTES: usize = 256 << 20;
 /// For one administrative request.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Between two looks for a topic that was just created.
+const TOPIC_POLL: Duration = Duration::from_millis(20);
+
 /// (incarnation, counter)
 type Epoch = (u32, u64);
 
@@ -94,6 +97,13 @@ impl KafkaOffsetStore {
             configs.push(("cleanup.policy".to_owned(), "compact".to_owned()));
             let wanted = NewTopic { name: topic.to_owned(), partitions, replication_factor, configs };
             admin.ensure_topic(&wanted, ADMIN_TIMEOUT).map_err(failed)?;
+            // Brokers hear of a new topic one after the other.
+            let deadline = Instant::now() + ADMIN_TIMEOUT;
+            while admin.partition_count(topic, ADMIN_TIMEOUT).map_err(failed)?.is_none_or(|count| count < 1)
+                && Instant::now() < deadline
+            {
+                std::thread::sleep(TOPIC_POLL);
+            }
         }
         drop(admin);
         let newest = Arc::new(Mutex::new(Newest::default()));

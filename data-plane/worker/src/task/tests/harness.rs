@@ -10,7 +10,7 @@ use data_plane_connector_api::{ConfigDef, Factory, Plugin, PluginSource, Plugins
 use data_plane_converters::Converters;
 use tokio::sync::{mpsc, watch};
 
-use crate::task::{RunState, Runtime, Target, TaskEvent, TaskHandle, TaskSpec, WorkerSettings, spawn};
+use crate::task::{Deadline, RunState, Runtime, Target, TaskEvent, TaskHandle, TaskSpec, WorkerSettings, spawn};
 
 /// Everything must happen within this time.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -54,7 +54,11 @@ impl Worker {
             ("offset.flush.interval.ms", "20"),
             ("task.shutdown.graceful.timeout.ms", "2000"),
         ]);
-        let mut worker = Self { runtime: Runtime::new(Arc::default(), Arc::new(broker.clone())), broker, settings };
+        let mut worker = Self {
+            runtime: Runtime::new(Arc::default(), Arc::new(broker.clone()), Deadline::default()),
+            broker,
+            settings,
+        };
         worker.restart(factory);
         worker
     }
@@ -62,7 +66,7 @@ impl Worker {
     /// A new process on the same Kafka.
     pub(super) fn restart(&mut self, factory: Factory) {
         let plugins = Plugins::new(&[&Scripted(factory), &Converters]);
-        self.runtime = Runtime::new(Arc::new(plugins), Arc::new(self.broker.clone()));
+        self.runtime = Runtime::new(Arc::new(plugins), Arc::new(self.broker.clone()), Deadline::default());
     }
 
     pub(super) fn spec(&self, task: Option<u32>, connector: &[(&str, &str)]) -> TaskSpec {
