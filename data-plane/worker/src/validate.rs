@@ -37,7 +37,8 @@ pub fn validate(
     let own_values = connector.validate(config);
     connector.stop();
     Ok(wire::ValidateResult {
-        config_infos_json: config_infos(&plugin.class, &common.and(own), values, own_values).to_string(),
+        // Kafka Connect names the connector as it was asked for.
+        config_infos_json: config_infos(class, &common.and(own), values, own_values).to_string(),
         connector_type: if is_sink { "sink" } else { "source" }.to_owned(),
         class: plugin.class.clone(),
         fence_class: wire::FenceClass::Lease.into(),

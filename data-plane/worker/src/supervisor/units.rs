@@ -39,6 +39,8 @@ type Key = (UnitName, Epoch);
 struct Held {
     work: Arc<Work>,
     target: Target,
+    /// Of the plugin.
+    version: String,
     confirmed: bool,
     runner: Option<Runner>,
     state: RunState,
@@ -81,7 +83,9 @@ impl Units {
     pub(super) fn start(&mut self, assigned: Assigned<Arc<Work>>, settings: &SettingsTable) {
         let key = (assigned.unit, assigned.epoch);
         tracing::debug!(unit = %key.0, epoch = %key.1, connector = %assigned.work.connector, "granted");
+        let class = assigned.work.connector_config.get("connector.class").map_or("", |class| class.trim());
         let held = Held {
+            version: self.runtime.connector_version(class),
             work: assigned.work,
             target: assigned.target,
             confirmed: false,
@@ -326,6 +330,7 @@ impl Units {
                     .restart_at
                     .map_or(0, |at| at.saturating_duration_since(now).as_millis().max(1) as u64),
                 age_ms: held.entered.elapsed().as_millis() as u64,
+                version: held.version.clone(),
                 ..wire::UnitReport::default()
             };
             reports.push((unit.clone(), *epoch, report));

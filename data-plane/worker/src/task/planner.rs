@@ -111,6 +111,11 @@ impl PlannerUnit {
                 }
             }
         }
+        // As Kafka Connect's own task configs say it.
+        let task_class = format!("{}Task", self.plugin.class.trim_end_matches("Connector"));
+        for config in &mut configs {
+            config.entry("task.class".to_owned()).or_insert_with(|| task_class.clone());
+        }
         if matches!(self.plugin.factory, Factory::Sink { .. }) {
             for key in ["topics", "topics.regex"] {
                 if let Some(value) = self.spec.connector_config.get(key) {

@@ -50,6 +50,11 @@ impl Runtime {
         Arc::new(Self { plugins, broker, deadline, abandoned: Abandoned::default(), stores: Mutex::default() })
     }
 
+    /// Version of the connector plugin that this class or alias names; empty if there is none.
+    pub fn connector_version(&self, class: &str) -> String {
+        self.plugins.find_connector(class).map(|plugin| plugin.version.clone()).unwrap_or_default()
+    }
+
     /// Threads left behind in plugin calls of severed units.
     pub fn abandoned_threads(&self) -> usize {
         self.abandoned.count()

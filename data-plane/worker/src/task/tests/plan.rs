@@ -75,7 +75,7 @@ async fn task_sets_are_reported_when_they_change() {
     let (worker, script) = worker(&[config(&[("n", "0")])]);
     let mut unit = start(&worker, &[]);
     unit.until(RunState::Running).await;
-    let first = config(&[("n", "0"), ("topics", "t")]);
+    let first = config(&[("n", "0"), ("task.class", "test.ScriptedTask"), ("topics", "t")]);
     assert_eq!(unit.event().await, TaskEvent::TaskSet(vec![first.clone()]));
     let context = script.context.lock().clone().unwrap();
     assert_eq!(context.connector_name(), "c");
@@ -83,7 +83,7 @@ async fn task_sets_are_reported_when_they_change() {
     context.request_task_reconfiguration();
     script.tasks.lock().push(config(&[("n", "1")]));
     context.request_task_reconfiguration();
-    let second = config(&[("n", "1"), ("topics", "t")]);
+    let second = config(&[("n", "1"), ("task.class", "test.ScriptedTask"), ("topics", "t")]);
     assert_eq!(unit.event().await, TaskEvent::TaskSet(vec![first, second]));
     unit.stop().await;
     assert_eq!(*script.calls.lock(), ["start", "stop"]);
