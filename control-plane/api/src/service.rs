@@ -411,9 +411,9 @@ pub trait Service: Send + Sync + 'static {
 /// Kafka Connect's `GET /`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    /// Version of the program.
+    /// Version of Kafka Connect's REST API.
     pub version: String,
-    /// Commit it was built from, if known.
+    /// Which program this is, in place of Kafka Connect's commit.
     pub commit: String,
     /// The cluster id that a worker found, if any did.
     pub kafka_cluster_id: String,

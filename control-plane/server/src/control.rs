@@ -25,6 +25,9 @@ use plugins::Validated;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
+/// The Kafka Connect whose REST API this is: clients choose by it what they may ask for.
+const KAFKA_CONNECT_VERSION: &str = "4.3.0";
+
 /// Tries of a change that others interfere with.
 const TRIES: usize = 10;
 
@@ -459,8 +462,8 @@ impl Service for Control {
 
     async fn about(&self) -> About {
         About {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("FERRY_COMMIT").unwrap_or("unknown").to_owned(),
+            version: KAFKA_CONNECT_VERSION.to_owned(),
+            commit: concat!("ferry-", env!("CARGO_PKG_VERSION")).to_owned(),
             kafka_cluster_id: String::new(),
         }
     }

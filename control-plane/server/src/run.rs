@@ -229,6 +229,7 @@ async fn serve_workers(listener: TcpListener, sessions: WorkerSessions, stop: Ca
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(health_service)
         .add_service(reflection()?)
+        .add_service(old_reflection()?)
         .add_service(service)
         .serve_with_incoming_shutdown(undelayed(listener), stop.cancelled_owned())
         .await
@@ -241,7 +242,8 @@ async fn serve_grpc(listener: TcpListener, control: Arc<dyn Service>, stop: Canc
     for service in ["ferry.v1.ConnectorService", "ferry.v1.WorkerService", "ferry.v1.PluginService"] {
         health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let routes = control_plane_api::routes(control).add_service(health_service).add_service(reflection()?);
+    let routes = control_plane_api::routes(control).add_service(health_service);
+    let routes = routes.add_service(reflection()?).add_service(old_reflection()?);
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
@@ -258,6 +260,17 @@ fn reflection() -> anyhow::Result<
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
+        .context("the descriptors for reflection are unreadable")
+}
+
+/// Many tools ask for no other.
+fn old_reflection() -> anyhow::Result<
+    tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
+> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1alpha()
         .context("the descriptors for reflection are unreadable")
 }
 

@@ -78,6 +78,11 @@ impl Default for FileStreamSourceTask {
     }
 }
 
+/// A service's standard input is the null device: nothing will ever come from there.
+fn stdin_is_empty_for_good() -> bool {
+    std::fs::read_link("/proc/self/fd/0").is_ok_and(|target| target == std::path::Path::new("/dev/null"))
+}
+
 impl FileStreamSourceTask {
     /// Opens the file, if it exists by now.
     fn open(&mut self) -> Result<bool, ConnectError> {
@@ -88,6 +93,11 @@ impl FileStreamSourceTask {
         let Some(name) = &self.file_name else {
             let unused = with_stdin(|stdin| -> Result<_, ConnectError> {
                 if stdin.pump.is_none() {
+                    if stdin_is_empty_for_good() {
+                        return Err(ConnectError::config(
+                            "file is not set, and this process has no standard input to read instead: set file to a path",
+                        ));
+                    }
                     let wake = move || context.wake();
                     stdin.pump = Some(Pump::start(|| Ok(io::stdin()), false, wake).map_err(|e| cannot("stdin", &e))?);
                 }

@@ -74,19 +74,28 @@ fn a_missing_file_is_waited_for_and_an_unreadable_target_is_told(cluster: &Clust
     cluster.wait_equal()?;
 
     let rest = cluster.control_plane.rest()?;
+    rest.put_config("no-file", &[("connector.class", "FileStreamSource"), ("topic", "t")])?;
+    let trace = failed_trace(cluster, "no-file")?;
+    assert!(trace.contains("file is not set"), "{trace}");
     let target = cluster.text("no-such-folder/out.txt");
     rest.put_config("blocked", &[("connector.class", "FileStreamSink"), ("topics", "lines"), ("file", &target)])?;
-    let trace = wait_for(LIMIT, "the failed task", || {
-        let status = rest.status("blocked")?;
-        let task = &status["tasks"][0];
-        let failed = task["state"].as_str() == Some("FAILED");
-        Ok(task["trace"].as_str().filter(|_| failed).map(str::to_owned))
-    })?;
+    let trace = failed_trace(cluster, "blocked")?;
     assert!(trace.contains(&target), "{trace}");
     // It is started again by itself once the cause is gone.
     fs::create_dir(cluster.path("no-such-folder"))?;
     wait_for(LIMIT, "the task's recovery", || {
         Ok((cluster.read("no-such-folder/out.txt").is_ok_and(|bytes| bytes == b"late\n")).then_some(()))
+    })
+}
+
+/// Waits until task 0 has failed; what it says.
+fn failed_trace(cluster: &Cluster, connector: &str) -> Result<String> {
+    let rest = cluster.control_plane.rest()?;
+    wait_for(LIMIT, "the failed task", || {
+        let status = rest.status(connector)?;
+        let task = &status["tasks"][0];
+        let failed = task["state"].as_str() == Some("FAILED");
+        Ok(task["trace"].as_str().filter(|_| failed).map(str::to_owned))
     })
 }
 
