@@ -8,7 +8,7 @@ use crate::{Followed, HEAD, Outcome, Store, StoreError};
 use control_plane_core::{
     connector::ConfigRevision,
     ids::{ConnectorUid, Revision},
-    keys::{Entry, Key, REPLICAS},
+    keys::{DecodeError, Entry, Key, REPLICAS},
     txn::{Compare, Txn, Write},
 };
 use etcd_client::{
@@ -386,7 +386,13 @@ fn followed_key(prefix: &str, path: &[u8]) -> Result<Option<Key>, StoreError> {
     if relative == HEAD {
         return Ok(None);
     }
-    Ok(Some(Key::parse(relative)?).filter(|key| !matches!(key, Key::Revision(..))))
+    match Key::parse(relative) {
+        Ok(Key::Revision(..)) => Ok(None),
+        Ok(key) => Ok(Some(key)),
+        // A later version keeps kinds of things that this one does not know, and does not need.
+        Err(DecodeError::UnknownKey(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn followed_entry(prefix: &str, stored: &etcd_client::KeyValue) -> Result<Option<(Key, Entry, Revision)>, StoreError> {
