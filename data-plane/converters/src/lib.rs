@@ -2,15 +2,19 @@
 //!
 //! Each takes its class name, config keys and error texts from Connect 4.3.
 
+mod boolean;
 mod byte_array;
 mod charset;
 mod json;
+mod number;
 mod string;
 
 use data_plane_connector_api::{Factory, Plugin, PluginSource};
 
+pub use boolean::BooleanConverter;
 pub use byte_array::ByteArrayConverter;
 pub use json::JsonConverter;
+pub use number::{DoubleConverter, FloatConverter, IntegerConverter, LongConverter, ShortConverter};
 pub use string::StringConverter;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
@@ -92,6 +96,36 @@ impl PluginSource for Converters {
                 "org.apache.kafka.connect.json.JsonConverter",
                 json::config_def(),
                 [Factory::converter(JsonConverter::default), Factory::header_converter(JsonConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.BooleanConverter",
+                boolean::config_def(),
+                [Factory::converter(BooleanConverter::default), Factory::header_converter(BooleanConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.ShortConverter",
+                number::config_def(),
+                [Factory::converter(ShortConverter::default), Factory::header_converter(ShortConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.IntegerConverter",
+                number::config_def(),
+                [Factory::converter(IntegerConverter::default), Factory::header_converter(IntegerConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.LongConverter",
+                number::config_def(),
+                [Factory::converter(LongConverter::default), Factory::header_converter(LongConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.FloatConverter",
+                number::config_def(),
+                [Factory::converter(FloatConverter::default), Factory::header_converter(FloatConverter::default)],
+            ),
+            both(
+                "org.apache.kafka.connect.converters.DoubleConverter",
+                number::config_def(),
+                [Factory::converter(DoubleConverter::default), Factory::header_converter(DoubleConverter::default)],
             ),
         ]
         .into_iter()

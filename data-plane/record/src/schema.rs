@@ -24,6 +24,22 @@ pub enum SchemaType {
 }
 
 impl SchemaType {
+    /// All types, in the order of their declaration.
+    const ALL: [Self; 12] = [
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Float32,
+        Self::Float64,
+        Self::Boolean,
+        Self::String,
+        Self::Bytes,
+        Self::Array,
+        Self::Map,
+        Self::Struct,
+    ];
+
     /// Connect's name for it, as `Schema.Type.getName()`: `int8` ... `struct`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -115,6 +131,21 @@ impl Schema {
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+    }
+
+    /// Connect's constants such as `Schema.INT8_SCHEMA` and `Schema.OPTIONAL_INT8_SCHEMA`: always the same pointer.
+    ///
+    /// An array, a map or a struct comes without items, keys, values and fields.
+    #[must_use]
+    pub fn plain(kind: SchemaType, optional: bool) -> &'static Arc<Self> {
+        static SCHEMAS: LazyLock<[[Arc<Schema>; 2]; 12]> = LazyLock::new(|| {
+            SchemaType::ALL.map(|kind| match kind {
+                SchemaType::String => [Schema::string().clone(), Schema::optional_string().clone()],
+                SchemaType::Bytes => [Schema::bytes().clone(), Schema::optional_bytes().clone()],
+                _ => [Schema::builder(kind).build(), Schema::builder(kind).optional().build()],
+            })
+        });
+        &SCHEMAS[kind as usize][usize::from(optional)]
     }
 
     /// Connect's `Schema.STRING_SCHEMA`: always the same pointer.

@@ -5,7 +5,10 @@ mod cases;
 mod typed;
 
 use data_plane_connector_api::{PluginKind, Plugins};
-use data_plane_converters::{ByteArrayConverter, Converters, JsonConverter, StringConverter};
+use data_plane_converters::{
+    BooleanConverter, ByteArrayConverter, Converters, DoubleConverter, FloatConverter, IntegerConverter, JsonConverter,
+    LongConverter, ShortConverter, StringConverter,
+};
 
 #[test]
 fn string_converter_does_what_connect_does() {
@@ -20,6 +23,36 @@ fn byte_array_converter_does_what_connect_does() {
 #[test]
 fn json_converter_does_what_connect_does() {
     assert_eq!(cases::run("json_converter.jsonl", JsonConverter::default), 1885);
+}
+
+#[test]
+fn boolean_converter_does_what_connect_does() {
+    assert_eq!(cases::run("boolean_converter.jsonl", BooleanConverter::default), 229);
+}
+
+#[test]
+fn short_converter_does_what_connect_does() {
+    assert_eq!(cases::run("short_converter.jsonl", ShortConverter::default), 241);
+}
+
+#[test]
+fn integer_converter_does_what_connect_does() {
+    assert_eq!(cases::run("integer_converter.jsonl", IntegerConverter::default), 255);
+}
+
+#[test]
+fn long_converter_does_what_connect_does() {
+    assert_eq!(cases::run("long_converter.jsonl", LongConverter::default), 259);
+}
+
+#[test]
+fn float_converter_does_what_connect_does() {
+    assert_eq!(cases::run("float_converter.jsonl", FloatConverter::default), 251);
+}
+
+#[test]
+fn double_converter_does_what_connect_does() {
+    assert_eq!(cases::run("double_converter.jsonl", DoubleConverter::default), 261);
 }
 
 #[test]
