@@ -66,7 +66,7 @@ impl Sim {
     }
 
     fn delay(&mut self) -> u64 {
-        let slow = if self.rng.below(1000) < 8 { self.rng.between(50, 700) } else { 0 };
+        let slow = self.slowness(8, 50, 700);
         self.rng.between(1, 4) + slow
     }
 

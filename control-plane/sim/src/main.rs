@@ -1,17 +1,21 @@
 //! `sim`: runs seeds and says what did not hold. Traces and figures are its output: it prints.
 #![allow(clippy::print_stdout, reason = "this program's output is what it prints")]
 
-use control_plane_sim::{Outcome, run};
+use control_plane_sim::{Mutation, Outcome, run};
 use std::{collections::BTreeMap, process::ExitCode};
 
-const USAGE: &str = "usage: sim [--seeds N] [--first-seed S] | --seed N";
+const USAGE: &str = "usage: sim [--seeds N] [--first-seed S] [--mutations] | --seed N";
 /// Trace lines shown of a failing seed.
 const SHOWN: usize = 60;
 
 fn main() -> ExitCode {
-    let (mut seeds, mut first, mut only) = (100, 0, None);
+    let (mut seeds, mut first, mut only, mut mutates) = (100, 0, None, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
+        if flag == "--mutations" {
+            mutates = true;
+            continue;
+        }
         let Some(number) = arguments.next().and_then(|text| text.parse::<u64>().ok()) else {
             eprintln!("{flag} takes a number; {USAGE}");
             return ExitCode::from(2);
@@ -25,6 +29,9 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
+    }
+    if mutates {
+        return mutations(first, seeds);
     }
     let probe = only.unwrap_or(first);
     let (once, again) = (run(probe, None, true), run(probe, None, true));
@@ -51,6 +58,21 @@ fn replay(outcome: &Outcome) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// How many seeds notice each rule that is left out.
+fn mutations(first: u64, seeds: u64) -> ExitCode {
+    let mut is_any_missed = false;
+    for mutation in Mutation::ALL {
+        let mut noticed: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for violation in (first..first + seeds).filter_map(|seed| run(seed, Some(mutation), false).violation) {
+            *noticed.entry(violation.invariant).or_insert(0) += 1;
+        }
+        println!("{mutation:?} is noticed in {} of {seeds} seeds", noticed.values().sum::<u64>());
+        noticed.iter().for_each(|(invariant, count)| println!("{count:>9} {invariant}"));
+        is_any_missed |= noticed.is_empty();
+    }
+    if is_any_missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn sweep(first: u64, seeds: u64) -> ExitCode {

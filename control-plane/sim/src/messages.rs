@@ -2,7 +2,7 @@
 
 use control_plane_core::{
     connector::Config,
-    ids::{ConnectorUid, Epoch, Generation, Unit, UnitKind, WorkerId},
+    ids::{ConnectorUid, Epoch, Unit, UnitKind, WorkerId},
     status::RunState,
 };
 use data_plane_core::assignment::{self, Document, UnitName};
@@ -15,10 +15,6 @@ pub struct Work {
     pub connector: String,
     /// Its config.
     pub connector_config: Config,
-    /// The generation of that.
-    pub config_generation: Generation,
-    /// The generation of what the user wants.
-    pub target_generation: Generation,
 }
 
 /// A worker's words.
@@ -46,7 +42,7 @@ pub enum Report {
     /// A grant has ended there.
     Ended(Unit, Epoch),
     /// A planner made tasks.
-    TaskSet(ConnectorUid, Epoch, Generation, Vec<Config>),
+    TaskSet(ConnectorUid, Epoch, Vec<Config>),
 }
 
 impl fmt::Display for Report {
@@ -54,9 +50,7 @@ impl fmt::Display for Report {
         match self {
             Report::State(unit, epoch, state) => write!(f, "{unit} {epoch} is {state:?}"),
             Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
-            Report::TaskSet(uid, epoch, generation, tasks) => {
-                write!(f, "{uid}/planner {epoch} makes {} tasks of generation {}", tasks.len(), generation.0)
-            }
+            Report::TaskSet(uid, epoch, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
         }
     }
 }

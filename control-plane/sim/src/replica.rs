@@ -46,11 +46,6 @@ enum Waiting {
     KeepAlive,
 }
 
-struct Session {
-    link: u64,
-    reports: Queue,
-}
-
 /// A replica's process.
 pub struct Replica {
     /// New at each start.
@@ -76,7 +71,10 @@ pub struct Replica {
     beats: Beats,
     flush_due: Option<u64>,
     flushing_since: Option<u64>,
-    sessions: BTreeMap<WorkerId, Session>,
+    /// By worker, the link.
+    sessions: BTreeMap<WorkerId, u64>,
+    /// By link: what was reported is stored, also after the session's end.
+    queues: BTreeMap<u64, Queue>,
     calls: BTreeMap<u64, Waiting>,
     jobs: BTreeMap<u64, Job>,
     leading: Leading,
@@ -108,6 +106,7 @@ impl Replica {
             flush_due: None,
             flushing_since: None,
             sessions: BTreeMap::new(),
+            queues: BTreeMap::new(),
             calls: BTreeMap::new(),
             jobs: BTreeMap::new(),
             leading: Leading::default(),
@@ -174,7 +173,7 @@ impl Sim {
         let replica = &mut self.replicas[index];
         replica.calls.insert(call, waiting);
         let incarnation = replica.incarnation;
-        let slow = if self.rng.chance(1) { self.rng.between(50, 800) } else { 0 };
+        let slow = self.slowness(10, 50, 800);
         let delay = self.rng.between(1, 3) + slow;
         self.after(delay, To::World, What::Call { replica: index, incarnation, call, request });
         self.after(CALL_TIMEOUT, To::Replica(index, incarnation), What::CallTimeout { call });
@@ -209,6 +208,9 @@ impl Sim {
                 }
             }
             What::HubTimer => self.hub_timer(index),
+            What::Opened { worker, link } if self.replicas[index].sessions.get(&worker) == Some(&link) => {
+                self.tell_everything(index, worker);
+            }
             What::LeaderWake { token } => self.leader_wakes(index, token),
             What::JobTimeout { job } => self.job_timeout(index, job),
             _ => {}
@@ -280,12 +282,7 @@ impl Sim {
         replica.is_live = true;
         replica.is_listening = true;
         let (incarnation, workers) = (replica.incarnation, replica.sessions.keys().copied().collect::<Vec<_>>());
-        for worker in workers {
-            let document = documents::whole(&self.replicas[index].world, worker);
-            let list = self.replica_list(index);
-            self.tell(index, worker, ToWorker::Replicas(list));
-            self.tell(index, worker, ToWorker::Document(document));
-        }
+        workers.into_iter().for_each(|worker| self.tell_everything(index, worker));
         documents.iter().for_each(|document| self.acknowledge(index, document));
         self.replicas[index].beats.unflushed();
         self.flush_soon(index);
@@ -394,10 +391,22 @@ impl Sim {
     }
 
     fn tell(&mut self, index: usize, worker: WorkerId, message: ToWorker) {
-        if let Some(session) = self.replicas[index].sessions.get(&worker) {
-            let link = session.link;
+        if let Some(link) = self.replicas[index].sessions.get(&worker).copied() {
             self.send_to_worker(link, message);
         }
+    }
+
+    /// What a worker must know, whole: at the beginning of its session, and after a gap. Or that it is none any more.
+    fn tell_everything(&mut self, index: usize, worker: WorkerId) {
+        let world = &self.replicas[index].world;
+        let state = world.workers.get(&worker).map(|stored| stored.value.state);
+        if matches!(state, None | Some(WorkerState::Expired)) {
+            self.tell(index, worker, ToWorker::Expired);
+            return;
+        }
+        let (list, document) = (self.replica_list(index), documents::whole(world, worker));
+        self.tell(index, worker, ToWorker::Replicas(list));
+        self.tell(index, worker, ToWorker::Document(document));
     }
 
     fn acknowledge(&mut self, index: usize, document: &Document) {
@@ -408,8 +417,7 @@ impl Sim {
 
     /// A message of a worker, or the end of its link.
     pub fn replica_message(&mut self, index: usize, link: u64, message: ToReplica) {
-        let known =
-            self.replicas[index].sessions.iter().find(|(_, session)| session.link == link).map(|(worker, _)| *worker);
+        let known = self.replicas[index].sessions.iter().find(|(_, known)| **known == link).map(|(worker, _)| *worker);
         match (message, known) {
             (ToReplica::Hello { worker, holds }, _) => self.begin_register(index, link, worker, holds),
             (ToReplica::Fin, known) => {
@@ -419,7 +427,7 @@ impl Sim {
                 self.close_by_replica(link);
             }
             (ToReplica::Heartbeat(number), Some(worker)) => self.heartbeat(index, worker, number),
-            (report, Some(worker)) => self.queue_report(index, worker, report),
+            (report, Some(worker)) => self.queue_report(index, link, worker, report),
             (_, None) => {}
         }
     }
@@ -431,20 +439,23 @@ impl Sim {
         }
         match self.replicas[index].is_live {
             true => self.flush_soon(index),
-            false => self.hold(index),
+            false => self.hold_one(index, worker, number),
         }
     }
 
-    /// A registered worker's session is open; it is told everything first.
+    /// A registered worker's session is open; the hub, a moment later, tells it everything.
     fn opened(&mut self, index: usize, link: u64, worker: WorkerId) {
+        if !self.links.get(&link).is_some_and(|open| open.replica_open) {
+            return;
+        }
         let welcome = ToWorker::Welcome { address: address(index), lease_ms: 1300, replicas: self.replica_list(index) };
         self.send_to_worker(link, welcome);
-        let old = self.replicas[index].sessions.insert(worker, Session { link, reports: Queue::default() });
-        if let Some(old) = old {
-            self.close_by_replica(old.link);
+        if let Some(old) = self.replicas[index].sessions.insert(worker, link) {
+            self.close_by_replica(old);
+            self.trace.count("sessions replaced");
         }
-        let document = documents::whole(&self.replicas[index].world, worker);
-        self.tell(index, worker, ToWorker::Document(document));
+        let (to, delay) = (To::Replica(index, self.replicas[index].incarnation), self.rng.between(0, 2));
+        self.after(delay, to, What::Opened { worker, link });
         self.trace.count("sessions opened");
     }
 

@@ -13,13 +13,15 @@ use crate::{
     rng::Rng,
     trace::Trace,
     users::Users,
-    worker::{Landing, RunnerKey, Worker},
+    worker::{Landing, Name, RunnerKey, Worker},
 };
-use control_plane_core::ids::Revision;
+use control_plane_core::ids::{Revision, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Faults and users' changes are made until then, in ms.
 pub const CALM_AT: u64 = 30_000;
+/// The longest that a message or a call is held up once calm has come: several in a row end no lease.
+const CALM_SLOWNESS: u64 = 150;
 /// By then everything that should run does.
 pub const CONVERGED_BY: u64 = CALM_AT + 20_000;
 /// Records must have moved between convergence and then.
@@ -59,6 +61,8 @@ pub enum What {
     Keep,
     /// A replica's hub looks at its timers.
     HubTimer,
+    /// It learns of a session.
+    Opened { worker: WorkerId, link: u64 },
     /// The leader's loop wakes.
     LeaderWake { token: u64 },
     /// A job has waited long enough for its view.
@@ -68,9 +72,9 @@ pub enum What {
     /// One end of a link looks whether the other answers.
     Probe { link: u64, by_worker: bool },
     /// A worker dials.
-    Dial { replica: usize },
+    Dial { name: Name },
     /// Nobody listened where the worker dialled.
-    DialRefused { replica: usize, tried_at: u64 },
+    DialRefused { name: Name, tried_at: u64 },
     /// The worker's timers.
     Tick,
     /// The worker's guard looks at the deadline.
@@ -193,6 +197,12 @@ impl Sim {
         self.queue.insert((self.now + delay, self.sequence), (to, what));
     }
 
+    /// Now and then something takes longer; once calm has come, a little longer.
+    pub fn slowness(&mut self, in_a_thousand: u64, low: u64, high: u64) -> u64 {
+        let high = if self.now < CALM_AT { high } else { high.min(CALM_SLOWNESS) };
+        if self.rng.below(1000) < in_a_thousand { self.rng.between(low, high) } else { 0 }
+    }
+
     /// A number never given before in this run.
     pub fn number(&mut self) -> u64 {
         self.numbers += 1;
@@ -274,7 +284,7 @@ impl Sim {
             self.after(crate::etcd::SESSION_TTL_MS, To::World, What::SessionsEnd);
         }
         self.stored(before);
-        let slow = if self.rng.chance(1) { self.rng.between(50, 800) } else { 0 };
+        let slow = self.slowness(10, 50, 800);
         if self.rng.below(1000) < 2 && self.now < CALM_AT {
             self.trace.count("answers of etcd lost");
             return;
@@ -307,7 +317,7 @@ impl Sim {
             self.check_stored(&change);
         }
         for index in 0..self.replicas.len() {
-            let slow = if self.rng.chance(2) { self.rng.between(20, 400) } else { 0 };
+            let slow = self.slowness(20, 20, 400);
             let delay = self.rng.between(1, 5) + slow;
             let replica = &self.replicas[index];
             let (to, stream) = (To::Replica(index, replica.incarnation), replica.stream);

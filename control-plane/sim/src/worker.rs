@@ -7,20 +7,20 @@ mod units;
 use crate::{
     messages::{Report, ToReplica, ToWorker, Work, core_epoch, unit_of},
     mutation::Mutation,
-    replica::address,
     say,
     sim::{Sim, To, What},
 };
-use control_plane_core::ids::{Generation, Unit, WorkerId};
+use control_plane_core::ids::{Unit, WorkerId};
 use data_plane_core::{
-    assignment::{Epoch, Holdings, Order, UnitName},
+    assignment::{Epoch, Holdings, Order, Target, UnitName},
     lease::Lease,
     report::Reports,
     time::Monotonic,
 };
+pub use dialling::Name;
 pub use runner::{Landing, read_offset};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
     time::Duration,
 };
@@ -29,9 +29,6 @@ use units::Held;
 /// A unit under a grant.
 pub type RunnerKey = (UnitName, Epoch);
 
-/// A proposal to the worker, too: a planner makes its tasks again whenever the target's generation has moved. Without it a stop and a resume that
-/// it does not see (it hangs, or hears of both at once) leave the connector without tasks.
-const PLANNERS_SEE_EVERY_RESUME: bool = true;
 /// How often timers are looked at, in ms.
 const TICK: u64 = 50;
 /// How often heartbeats are sent.
@@ -50,6 +47,8 @@ enum Topic {
 
 struct Session {
     link: u64,
+    /// The replica's address as it lists itself; after Welcome.
+    listed_as: String,
     since: u64,
     is_welcome: bool,
     heard: u64,
@@ -74,18 +73,25 @@ pub struct Worker {
     lease: Lease,
     holdings: Holdings<Rc<Work>>,
     reports: Reports<(Topic, RunnerKey), Report>,
-    sessions: BTreeMap<usize, Session>,
-    configured: BTreeSet<usize>,
-    dialling: BTreeSet<usize>,
+    /// By dialled name.
+    sessions: BTreeMap<Name, Session>,
+    configured: BTreeSet<Name>,
+    dialling: BTreeSet<Name>,
+    /// The addresses that replicas list themselves under, by dialled name.
+    aliases: BTreeMap<Name, String>,
+    /// The replica that acknowledged last.
+    acknowledging: Option<String>,
     next_heartbeat: u64,
     is_urgent: bool,
     ending: Option<u64>,
     /// Of the guard, on the worker's clock; None: no lease yet.
     guard_deadline: Option<u64>,
+    /// How often the guard has closed gates, and how many of these times were noticed.
+    cuts: (u64, u64),
     /// What the kernel holds was left to it at this moment; another one after the process went on.
     kernel: u64,
     held: BTreeMap<RunnerKey, Held>,
-    ended: Vec<RunnerKey>,
+    ended: VecDeque<RunnerKey>,
 }
 
 impl Worker {
@@ -106,19 +112,38 @@ impl Worker {
             sessions: BTreeMap::new(),
             configured: BTreeSet::new(),
             dialling: BTreeSet::new(),
+            aliases: BTreeMap::new(),
+            acknowledging: None,
             next_heartbeat: 0,
             is_urgent: false,
             ending: None,
             guard_deadline: None,
+            cuts: (0, 0),
             kernel: 0,
             held: BTreeMap::new(),
-            ended: Vec::new(),
+            ended: VecDeque::new(),
         }
     }
 
     /// It was asked to end, and has not yet.
     pub fn is_ending(&self) -> bool {
         self.is_up && self.ending.is_some()
+    }
+
+    /// It dials the replica, under whatever name.
+    pub fn knows(&self, replica: usize) -> bool {
+        self.dialling.iter().any(|name| name.replica == replica)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.sessions.values().any(|session| session.is_welcome)
+    }
+
+    /// Where reports go: to the replica that acknowledged last, for it can reach the store.
+    fn preferred_link(&self) -> Option<u64> {
+        let mut open = self.sessions.values().filter(|session| session.is_welcome);
+        let acknowledging = open.clone().find(|session| Some(&session.listed_as) == self.acknowledging.as_ref());
+        acknowledging.or_else(|| open.next()).map(|session| session.link)
     }
 
     fn to_loop(&self) -> To {
@@ -134,11 +159,7 @@ impl Sim {
     /// A new process, under a new id.
     pub fn start_worker(&mut self, index: usize) {
         let clock_offset = self.rng.below(1_000_000);
-        let all: BTreeSet<usize> = (0..self.replicas.len()).collect();
-        let configured = match self.rng.chance(50) || dialling::UNLISTED_REPLICAS_COUNT {
-            true => all,
-            false => BTreeSet::from([self.rng.index(self.replicas.len())]),
-        };
+        let configured = self.any_configuration();
         let fresh = Worker { clock_offset, configured, ..Worker::down(index) };
         self.begin_life(index, fresh);
     }
@@ -150,9 +171,10 @@ impl Sim {
         self.workers[index] = Worker { id, incarnation, is_up: true, kernel, dialling: dialling.clone(), ..fresh };
         let (threads, main) = (self.workers[index].to_threads(), self.workers[index].to_loop());
         self.after(TICK, main, What::Tick);
-        for replica in dialling {
+        for name in dialling {
+            self.workers[index].lease.know(name.address());
             let delay = self.rng.between(1, 30);
-            self.after(delay, threads, What::Dial { replica });
+            self.after(delay, threads, What::Dial { name });
         }
     }
 
@@ -171,12 +193,13 @@ impl Sim {
         self.leave_to_kernel(index);
     }
 
-    /// SIGCONT. The guard's sleep is long over: it looks first.
+    /// SIGCONT. The guard's sleep is long over: it looks soon, and not always first.
     pub fn resume_worker(&mut self, index: usize) {
         say!(self, "w{index} goes on");
         self.workers[index].is_paused = false;
         self.workers[index].kernel = self.number();
-        self.guard(index);
+        let (delay, threads) = (self.rng.between(0, 20), self.workers[index].to_threads());
+        self.after(delay, threads, What::Guard);
         for (to, what) in std::mem::take(&mut self.workers[index].deferred) {
             self.after(0, to, what);
         }
@@ -197,19 +220,21 @@ impl Sim {
     /// Something for the process.
     pub fn worker_event(&mut self, index: usize, what: What) {
         match what {
-            What::Dial { replica } => return self.dial(index, replica),
+            What::Dial { name } => return self.dial(index, name),
             What::Guard => return self.guard(index),
             What::Step { key, serial } => return self.step(index, key, serial),
             What::Deliver { key, serial } => return self.deliver(index, key, serial),
-            What::DialRefused { replica, tried_at } => {
-                self.workers[index].lease.refused(&address(replica), Monotonic(tried_at));
+            What::DialRefused { name, tried_at } => {
+                self.notice_the_end_of_the_lease(index);
+                let worker = &mut self.workers[index];
+                let listed_as = worker.aliases.get(&name).cloned().unwrap_or_else(|| name.address());
+                worker.lease.refused(&listed_as, Monotonic(tried_at));
                 self.set_deadline(index);
             }
             What::Tick => self.timers(index),
             What::RunnerEnded { key, serial } => {
                 self.runner_ended(index, key, serial);
-                self.report_states(index);
-                self.finish_ended(index);
+                self.carry_out(index, Vec::new());
             }
             _ => {}
         }
@@ -220,7 +245,7 @@ impl Sim {
     pub fn worker_message(&mut self, index: usize, link: u64, message: ToWorker) {
         let now = self.now;
         let session = self.workers[index].sessions.iter_mut().find(|(_, session)| session.link == link);
-        let Some((replica, session)) = session.map(|(replica, session)| (*replica, session)) else {
+        let Some((name, session)) = session.map(|(name, session)| (*name, session)) else {
             self.close_by_worker(link);
             return;
         };
@@ -228,18 +253,27 @@ impl Sim {
         match message {
             ToWorker::Welcome { address, lease_ms, replicas } => {
                 session.is_welcome = true;
-                self.workers[index].lease.set_length(Duration::from_millis(lease_ms));
-                self.workers[index].is_urgent = true;
-                debug_assert!(!address.is_empty());
+                session.listed_as.clone_from(&address);
+                let worker = &mut self.workers[index];
+                worker.lease.set_length(Duration::from_millis(lease_ms));
+                worker.lease.renamed(&name.address(), &address);
+                worker.aliases.insert(name, address);
+                worker.is_urgent = true;
                 self.listed(index, replicas);
+                if self.workers[index].ending.is_some() {
+                    self.send_to_one(index, ToReplica::DrainMe);
+                }
             }
             ToWorker::Ack { number, hold } => {
+                let listed_as = session.listed_as.clone();
+                self.notice_the_end_of_the_lease(index);
                 let worker = &mut self.workers[index];
                 if hold {
-                    worker.lease.held(&address(replica), number);
+                    worker.lease.held(&listed_as, number);
                     self.set_deadline(index);
                 } else {
-                    worker.lease.acknowledged(&address(replica), number);
+                    worker.lease.acknowledged(&listed_as, number);
+                    worker.acknowledging = Some(listed_as);
                     let acknowledged = worker.lease.acknowledged_number();
                     self.set_deadline(index);
                     let orders = self.workers[index].holdings.acknowledged(acknowledged);
@@ -249,29 +283,20 @@ impl Sim {
             ToWorker::Document(document) => {
                 let worker = &mut self.workers[index];
                 let next = worker.lease.next_number();
-                let generations: Vec<(RunnerKey, Generation)> = document
-                    .assigned
-                    .iter()
-                    .filter(|_| PLANNERS_SEE_EVERY_RESUME)
-                    .map(|assigned| ((assigned.unit.clone(), assigned.epoch), assigned.work.target_generation))
-                    .collect();
                 let orders = worker.holdings.document(document, next);
                 self.carry_out(index, orders);
-                for (key, generation) in generations {
-                    if let Some(held) = self.workers[index].held.get_mut(&key) {
-                        held.target_generation = held.target_generation.max(generation);
-                    }
-                }
             }
             ToWorker::Replicas(list) => self.listed(index, list),
             ToWorker::ReportAck(sequence) => drop(self.workers[index].reports.answered(sequence)),
             ToWorker::Expired => return self.expired(index),
             ToWorker::Fin => {
-                self.workers[index].sessions.remove(&replica);
-                self.workers[index].reports.lost_session();
+                let worker = &mut self.workers[index];
+                if worker.sessions.remove(&name).is_some_and(|session| session.is_welcome) {
+                    worker.reports.lost_session();
+                }
                 self.close_by_worker(link);
                 let to = self.workers[index].to_threads();
-                self.after(RETRY, to, What::Dial { replica });
+                self.after(RETRY, to, What::Dial { name });
             }
         }
         self.flush_worker(index);
@@ -289,7 +314,6 @@ impl Sim {
         let fresh = Worker {
             clock_offset: worker.clock_offset,
             configured: std::mem::take(&mut worker.configured),
-            guard_deadline: worker.guard_deadline,
             stalled_until: worker.stalled_until,
             ..Worker::down(index)
         };
@@ -308,16 +332,22 @@ impl Sim {
         }
     }
 
-    /// The last line: past the deadline, every gate is closed.
-    fn guard(&mut self, index: usize) {
+    /// The deadline that gates and guard know has passed.
+    fn is_past_deadline(&self, index: usize) -> bool {
         let local = self.local(index).0;
         let is_over = self.workers[index].guard_deadline.is_some_and(|deadline| local >= deadline);
-        if is_over && self.mutation != Some(Mutation::SkipSelfFence) {
+        is_over && self.mutation != Some(Mutation::SkipSelfFence)
+    }
+
+    /// The last line: past the deadline, every gate is closed.
+    fn guard(&mut self, index: usize) {
+        if self.is_past_deadline(index) {
             let mut closed = 0;
             for held in self.workers[index].held.values_mut() {
                 closed += usize::from(held.close_gate());
             }
             if closed > 0 {
+                self.workers[index].cuts.0 += 1;
                 say!(self, "w{index}: the deadline has passed, {closed} gates close");
                 self.trace.count("self-fences");
             }
@@ -328,19 +358,12 @@ impl Sim {
         let now = self.local(index);
         let main = self.workers[index].to_loop();
         self.after(TICK, main, What::Tick);
+        self.notice_the_end_of_the_lease(index);
         if self.mutation == Some(Mutation::ExtendOnSilence) {
             let (at, worker) = (self.now, &mut self.workers[index]);
             let silent = worker.sessions.iter().filter(|(_, session)| at > session.heard + 600);
-            silent.for_each(|(replica, _)| worker.lease.refused(&address(*replica), now));
+            silent.for_each(|(_, session)| worker.lease.refused(&session.listed_as, now));
             self.set_deadline(index);
-        }
-        let is_over = self.workers[index].lease.deadline().is_some_and(|deadline| now >= deadline);
-        if is_over && self.mutation != Some(Mutation::SkipSelfFence) {
-            let orders = self.workers[index].holdings.lost();
-            if !orders.is_empty() {
-                say!(self, "w{index}: its lease has ended");
-            }
-            self.carry_out(index, orders);
         }
         for (unit, epoch) in self.overdue(index) {
             self.trace.count("hung stops cut off");
@@ -350,43 +373,61 @@ impl Sim {
         }
         self.restart_due(index);
         self.report_states(index);
-        if let Some(by) = self.workers[index].ending {
-            let worker = &self.workers[index];
-            let has_ended =
-                worker.holdings.held().is_empty() && (worker.reports.is_empty() || worker.sessions.is_empty());
-            if has_ended || self.now >= by {
-                self.leave(index);
+    }
+
+    /// Seen before anything extends the lease: what the guard has cut off, or would, does not come back by a late word.
+    fn notice_the_end_of_the_lease(&mut self, index: usize) {
+        let now = self.local(index);
+        let worker = &mut self.workers[index];
+        let is_over = worker.lease.deadline().is_some_and(|deadline| now >= deadline);
+        let is_cut = worker.cuts.0 != worker.cuts.1;
+        if (is_over || is_cut) && self.mutation != Some(Mutation::SkipSelfFence) {
+            worker.cuts.1 = worker.cuts.0;
+            let orders = worker.holdings.lost();
+            if !orders.is_empty() {
+                say!(self, "w{index}: its lease has ended");
+                self.trace.count("leases ended");
             }
+            self.carry_out(index, orders);
         }
     }
 
+    /// Carries orders out, and those that follow from units which had no runner to end.
     fn carry_out(&mut self, index: usize, orders: Vec<Order<Rc<Work>>>) {
-        for order in orders {
-            match order {
-                Order::Start(assigned) => {
-                    self.workers[index].is_urgent = true;
-                    self.start_unit(index, assigned);
-                }
-                Order::Confirm(unit, epoch) => self.confirm_unit(index, (unit, epoch)),
-                Order::SetTarget(unit, epoch, target) => self.set_unit_target(index, (unit, epoch), target),
-                Order::Stop(unit, epoch) => self.end_unit(index, (unit, epoch), false),
-                Order::Sever(unit, epoch) => self.end_unit(index, (unit, epoch), true),
-                Order::ReportEnded(unit, epoch, _) => {
-                    self.forget_unit(index, &(unit.clone(), epoch));
-                    let report = Report::Ended(unit_of(&unit), core_epoch(epoch));
-                    self.workers[index].reports.push((Topic::Ended, (unit, epoch)), report);
-                }
+        let mut orders = VecDeque::from(orders);
+        loop {
+            while let Some(order) = orders.pop_front() {
+                self.carry_out_one(index, order);
             }
+            let worker = &mut self.workers[index];
+            let Some((unit, epoch)) = worker.ended.pop_front() else { break };
+            orders.extend(worker.holdings.ended(&unit, epoch, worker.lease.next_number()));
         }
         self.report_states(index);
-        self.finish_ended(index);
     }
 
-    fn finish_ended(&mut self, index: usize) {
-        while let Some((unit, epoch)) = self.workers[index].ended.pop() {
-            let worker = &mut self.workers[index];
-            let orders = worker.holdings.ended(&unit, epoch, worker.lease.next_number());
-            self.carry_out(index, orders);
+    fn carry_out_one(&mut self, index: usize, order: Order<Rc<Work>>) {
+        match order {
+            Order::Start(assigned) => {
+                self.workers[index].is_urgent = true;
+                self.start_unit(index, assigned);
+            }
+            Order::Confirm(unit, epoch) => self.confirm_unit(index, (unit, epoch)),
+            Order::SetTarget(unit, epoch, target) => {
+                let key = (unit, epoch);
+                self.set_unit_target(index, &key, target);
+                // Stopping has emptied the stored task set, and the planner may not even have seen the stop.
+                if let (Target::Running, Some(set)) = (target, self.planned_set(index, &key)) {
+                    self.workers[index].reports.push((Topic::TaskSet, key), set);
+                }
+            }
+            Order::Stop(unit, epoch) => self.end_unit(index, (unit, epoch), false),
+            Order::Sever(unit, epoch) => self.end_unit(index, (unit, epoch), true),
+            Order::ReportEnded(unit, epoch, _) => {
+                self.forget_unit(index, &(unit.clone(), epoch));
+                let report = Report::Ended(unit_of(&unit), core_epoch(epoch));
+                self.workers[index].reports.push((Topic::Ended, (unit, epoch)), report);
+            }
         }
     }
 
@@ -400,13 +441,23 @@ impl Sim {
         }
     }
 
-    /// Sends what is due.
+    /// Sends what is due, and ends where that was asked and is done.
     fn flush_worker(&mut self, index: usize) {
+        self.send_due(index);
+        let worker = &self.workers[index];
+        let Some(by) = worker.ending else { return };
+        let has_ended = worker.holdings.held().is_empty() && (worker.reports.is_empty() || !worker.is_connected());
+        if has_ended || self.now >= by {
+            self.leave(index);
+        }
+    }
+
+    fn send_due(&mut self, index: usize) {
         let local = self.local(index);
         let worker = &mut self.workers[index];
         let open: Vec<u64> =
             worker.sessions.values().filter(|session| session.is_welcome).map(|session| session.link).collect();
-        let Some(first) = open.first().copied() else { return };
+        let Some(preferred) = worker.preferred_link() else { return };
         if self.now >= worker.next_heartbeat || worker.is_urgent {
             worker.is_urgent = false;
             worker.next_heartbeat = self.now + HEARTBEAT;
@@ -414,7 +465,7 @@ impl Sim {
             open.iter().for_each(|link| self.send_to_replica(*link, ToReplica::Heartbeat(number)));
         }
         for (sequence, report) in self.workers[index].reports.due(local, 256) {
-            self.send_to_replica(first, ToReplica::Report(sequence, report));
+            self.send_to_replica(preferred, ToReplica::Report(sequence, report));
         }
     }
 
@@ -425,11 +476,11 @@ impl Sim {
         self.send_to_one(index, ToReplica::DrainMe);
         let orders = self.workers[index].holdings.stop_all();
         self.carry_out(index, orders);
+        self.flush_worker(index);
     }
 
     fn send_to_one(&mut self, index: usize, message: ToReplica) {
-        let first = self.workers[index].sessions.values().find(|session| session.is_welcome);
-        if let Some(link) = first.map(|session| session.link) {
+        if let Some(link) = self.workers[index].preferred_link() {
             self.send_to_replica(link, message);
         }
     }
@@ -448,7 +499,7 @@ impl Sim {
     /// The units that may hand something over now.
     pub fn active_units(&self, index: usize) -> Vec<(String, Unit, control_plane_core::ids::Epoch)> {
         let worker = &self.workers[index];
-        if !worker.is_up || worker.is_paused {
+        if !worker.is_up || worker.is_paused || self.is_past_deadline(index) {
             return Vec::new();
         }
         let active = worker.held.iter().filter(|(_, held)| held.is_active());

@@ -3,7 +3,7 @@
 use crate::messages::{Work, unit_name, worker_epoch};
 use control_plane_core::{
     connector::TargetState,
-    ids::{Generation, Unit, UnitKind, WorkerId},
+    ids::{Unit, UnitKind, WorkerId},
     lease::{GrantState, Owner},
     world::World,
 };
@@ -51,10 +51,10 @@ pub fn changes(
 fn assignment(world: &World, unit: Unit, owner: &Owner) -> Assigned<Rc<Work>> {
     let connector = world.connectors.get(&unit.connector).map(|stored| &stored.value);
     let set = world.task_sets.get(&unit.connector).map(|stored| &stored.value);
-    let (connector_config, config_generation) = match (unit.kind, connector, set) {
-        (UnitKind::Planner, Some(connector), _) => (connector.config.clone(), connector.config_generation),
-        (UnitKind::Task(_), Some(_), Some(set)) => (set.connector_config.clone(), set.config_generation),
-        _ => (Default::default(), Generation::default()),
+    let connector_config = match (unit.kind, connector, set) {
+        (UnitKind::Planner, Some(connector), _) => connector.config.clone(),
+        (UnitKind::Task(_), Some(_), Some(set)) => set.connector_config.clone(),
+        _ => Default::default(),
     };
     Assigned {
         unit: unit_name(unit),
@@ -65,12 +65,11 @@ fn assignment(world: &World, unit: Unit, owner: &Owner) -> Assigned<Rc<Work>> {
             Some(TargetState::Stopped) => Target::Stopped,
             Some(TargetState::Running) | None => Target::Running,
         },
+        target_generation: connector.map_or(0, |connector| connector.target_generation.0),
         severable: true,
         work: Rc::new(Work {
             connector: connector.map_or_else(String::new, |connector| connector.name.to_string()),
             connector_config,
-            config_generation,
-            target_generation: connector.map_or(Generation::default(), |connector| connector.target_generation),
         }),
     }
 }

@@ -8,12 +8,13 @@ use crate::{
     sim::{Sim, To, What},
 };
 use control_plane_core::{
+    ids::WorkerId,
     keys::{Key, encode},
     txn::Txn,
 };
 
 /// A heartbeat document that is not stored within this time is answered HOLD, in ms.
-const HOLD_AFTER: u64 = 250;
+const HOLD_AFTER: u64 = 600;
 
 impl Sim {
     pub(super) fn flush_soon(&mut self, index: usize) {
@@ -66,19 +67,30 @@ impl Sim {
         }
     }
 
-    /// The store does not take heartbeats: the workers are told so, and nobody's silence counts from before now.
+    /// The store is away: whose heartbeat comes is told so.
+    pub(super) fn hold_one(&mut self, index: usize, worker: WorkerId, number: u64) {
+        self.note_hold(index);
+        self.tell(index, worker, ToWorker::Ack { number, hold: true });
+    }
+
+    /// The store does not take heartbeats: the workers are told so.
     pub(super) fn hold(&mut self, index: usize) {
         let held = self.replicas[index].beats.held();
         if held.is_empty() {
             return;
         }
-        let now = self.monotonic(index);
-        if self.mutation != Some(Mutation::SkipSettling) {
-            self.replicas[index].world.restart_timers(now);
-        }
-        self.trace.count("holds");
+        self.note_hold(index);
         for (worker, number) in held {
             self.tell(index, worker, ToWorker::Ack { number, hold: true });
         }
+    }
+
+    /// Nobody is expired before a lease from now on is over.
+    fn note_hold(&mut self, index: usize) {
+        let now = self.monotonic(index);
+        if self.mutation != Some(Mutation::SkipSettling) {
+            self.replicas[index].world.held(now);
+        }
+        self.trace.count("holds");
     }
 }

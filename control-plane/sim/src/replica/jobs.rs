@@ -23,12 +23,6 @@ use control_plane_core::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A proposal to the server, which does not do so yet: a report that reaches a replica late, after a later one of the same
-/// unit was stored through another, is void. Without it a status may stay untrue for ever.
-const LATE_STATUSES_ARE_VOID: bool = true;
-/// Another: before a task set is void for its config's generation or the target, the view is brought up to date. Without
-/// it a replica that lags behind drops the set of a resumed connector, whose planner never makes it again.
-const TASK_SETS_ARE_JUDGED_UP_TO_DATE: bool = true;
 /// Tries against a store that keeps changing.
 const TRIES: u32 = 10;
 /// Longest wait for the view to catch up, in ms.
@@ -40,7 +34,7 @@ pub const CLASS: &str = "Source";
 /// Reports of a session, stored one after another.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: VecDeque<ToReplica>,
+    waiting: VecDeque<(WorkerId, ToReplica)>,
     is_busy: bool,
 }
 
@@ -60,8 +54,8 @@ pub enum UserChange {
 #[derive(Debug, Clone)]
 enum Kind {
     Register { link: u64, worker: WorkerId, holds: bool },
-    Report { worker: WorkerId, sequence: u64, report: Report },
-    WorkerState { worker: WorkerId, state: WorkerState },
+    Report { link: u64, worker: WorkerId, sequence: u64, report: Report },
+    WorkerState { link: u64, worker: WorkerId, state: WorkerState },
     User(UserChange),
 }
 
@@ -80,6 +74,8 @@ pub(super) struct Job {
     tries: u32,
     /// The view was up to date since the last transaction.
     is_fresh: bool,
+    /// Of a task set that seemed to be void: the view was brought up to date once for that.
+    has_caught_up: bool,
 }
 
 enum Step {
@@ -98,31 +94,29 @@ impl Sim {
         self.begin(index, Kind::User(change));
     }
 
-    pub(super) fn queue_report(&mut self, index: usize, worker: WorkerId, message: ToReplica) {
-        if let Some(session) = self.replicas[index].sessions.get_mut(&worker) {
-            session.reports.waiting.push_back(message);
-            self.next_report(index, worker);
-        }
+    pub(super) fn queue_report(&mut self, index: usize, link: u64, worker: WorkerId, message: ToReplica) {
+        self.replicas[index].queues.entry(link).or_default().waiting.push_back((worker, message));
+        self.next_report(index, link);
     }
 
-    fn next_report(&mut self, index: usize, worker: WorkerId) {
-        let Some(session) = self.replicas[index].sessions.get_mut(&worker) else { return };
-        if session.reports.is_busy {
+    fn next_report(&mut self, index: usize, link: u64) {
+        let Some(queue) = self.replicas[index].queues.get_mut(&link).filter(|queue| !queue.is_busy) else { return };
+        let Some((worker, message)) = queue.waiting.pop_front() else {
+            self.replicas[index].queues.remove(&link);
             return;
-        }
-        let Some(message) = session.reports.waiting.pop_front() else { return };
-        session.reports.is_busy = true;
+        };
+        queue.is_busy = true;
         let kind = match message {
-            ToReplica::Report(sequence, report) => Kind::Report { worker, sequence, report },
-            ToReplica::Goodbye => Kind::WorkerState { worker, state: WorkerState::Expired },
-            _ => Kind::WorkerState { worker, state: WorkerState::Draining },
+            ToReplica::Report(sequence, report) => Kind::Report { link, worker, sequence, report },
+            ToReplica::Goodbye => Kind::WorkerState { link, worker, state: WorkerState::Expired },
+            _ => Kind::WorkerState { link, worker, state: WorkerState::Draining },
         };
         self.begin(index, kind);
     }
 
     fn begin(&mut self, index: usize, kind: Kind) {
         let id = self.number();
-        let job = Job { kind, stage: Stage::Committing, tries: 0, is_fresh: false };
+        let job = Job { kind, stage: Stage::Committing, tries: 0, is_fresh: false, has_caught_up: false };
         self.replicas[index].jobs.insert(id, job);
         self.proceed(index, id);
     }
@@ -136,7 +130,7 @@ impl Sim {
             return;
         }
         let uid = ConnectorUid(self.uuid(0xD0));
-        let step = decide(&self.replicas[index].world, &job, self.mutation, self.now, uid);
+        let step = decide(&self.replicas[index].world, &mut job, self.mutation, self.now, uid);
         match step {
             Step::Done => self.job_done(index, job),
             Step::Store(txn) => {
@@ -229,14 +223,14 @@ impl Sim {
                     }
                 }
             }
-            Kind::Report { worker, sequence, report } => {
+            Kind::Report { link, worker, sequence, report } => {
                 say!(self, "r{index}: {} report {sequence} is answered: {report}", short(worker));
                 self.tell(index, worker, ToWorker::ReportAck(sequence));
-                self.report_over(index, worker);
+                self.report_over(index, link);
             }
-            Kind::WorkerState { worker, state } => {
+            Kind::WorkerState { link, worker, state } => {
                 say!(self, "r{index}: {worker} is {state:?}");
-                self.report_over(index, worker);
+                self.report_over(index, link);
             }
             Kind::User(change) => say!(self, "r{index}: done: {}", describe(&change)),
         }
@@ -245,16 +239,16 @@ impl Sim {
     fn job_failed(&mut self, index: usize, job: Job) {
         match job.kind {
             Kind::Register { link, .. } => self.close_by_replica(link),
-            Kind::Report { worker, .. } | Kind::WorkerState { worker, .. } => self.report_over(index, worker),
+            Kind::Report { link, .. } | Kind::WorkerState { link, .. } => self.report_over(index, link),
             Kind::User(change) => say!(self, "r{index}: failed: {}", describe(&change)),
         }
     }
 
-    fn report_over(&mut self, index: usize, worker: WorkerId) {
-        if let Some(session) = self.replicas[index].sessions.get_mut(&worker) {
-            session.reports.is_busy = false;
+    fn report_over(&mut self, index: usize, link: u64) {
+        if let Some(queue) = self.replicas[index].queues.get_mut(&link) {
+            queue.is_busy = false;
         }
-        self.next_report(index, worker);
+        self.next_report(index, link);
     }
 }
 
@@ -272,25 +266,13 @@ fn describe(change: &UserChange) -> String {
     }
 }
 
-fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
+fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
     match &job.kind {
-        Kind::Register { worker, holds, .. } => register(world, job, *worker, *holds),
-        Kind::Report { worker, sequence, report } => {
-            let is_late = |unit, epoch| {
-                let stored = world.status(unit).filter(|status| status.epoch == epoch);
-                stored.and_then(|status| status.version.parse::<u64>().ok()).is_some_and(|stored| stored > *sequence)
-            };
-            match report {
-                Report::TaskSet(uid, _, generation, _)
-                    if TASK_SETS_ARE_JUDGED_UP_TO_DATE && !job.is_fresh && !is_current(world, *uid, *generation) =>
-                {
-                    Step::Behind
-                }
-                Report::State(unit, epoch, _) if LATE_STATUSES_ARE_VOID && is_late(unit, *epoch) => Step::Done,
-                _ => report_step(world, *worker, *sequence, report, mutation, now),
-            }
+        Kind::Register { worker, holds, .. } => register(world, job.is_fresh, *worker, *holds),
+        Kind::Report { worker, sequence, report, .. } => {
+            report_step(world, *worker, *sequence, report, &mut job.has_caught_up, mutation, now)
         }
-        Kind::WorkerState { worker, state } => match world.workers.get(worker) {
+        Kind::WorkerState { worker, state, .. } => match world.workers.get(worker) {
             Some(Stored { value, revision }) if value.state != *state && value.state != WorkerState::Expired => {
                 let key = Key::Worker(*worker);
                 let changed = Worker { state: *state, ..value.clone() };
@@ -303,11 +285,11 @@ fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: C
     }
 }
 
-fn register(world: &World, job: &Job, worker: WorkerId, holds: bool) -> Step {
+fn register(world: &World, is_fresh: bool, worker: WorkerId, holds: bool) -> Step {
     if world.workers.contains_key(&worker) {
         return Step::Done;
     }
-    match (job.is_fresh, holds) {
+    match (is_fresh, holds) {
         (false, _) => Step::Behind,
         // It was known once, and is no more: what it holds is not its own.
         (true, true) => Step::Done,
@@ -335,6 +317,7 @@ fn report_step(
     worker: WorkerId,
     sequence: u64,
     report: &Report,
+    has_caught_up: &mut bool,
     mutation: Option<Mutation>,
     now: u64,
 ) -> Step {
@@ -350,6 +333,13 @@ fn report_step(
     match world.owners.get(&unit) {
         Some(owner) if owner.value.epoch == epoch && owner.value.worker == worker => match report {
             Report::State(unit, epoch, state) => {
+                let before = world.statuses.get(unit);
+                let is_late = |old: &UnitStatus| old.epoch == *epoch && old.sequence >= sequence;
+                let unchanged = match before {
+                    Some(before) if is_late(&before.value) => return Step::Done,
+                    Some(before) => Compare::Unchanged(Key::Status(*unit), before.revision),
+                    None => Compare::Absent(Key::Status(*unit)),
+                };
                 let status = UnitStatus {
                     state: *state,
                     worker,
@@ -358,20 +348,14 @@ fn report_step(
                     error: None,
                     restarts: 0,
                     next_attempt: None,
-                    // Where the proposal would have a field of its own.
-                    version: sequence.to_string(),
+                    version: String::new(),
+                    sequence,
                 };
-                let txn = Txn::new().when(Compare::Unchanged(Key::Owner(*unit), owner.revision));
-                let before = world.statuses.get(unit).map(|stored| stored.revision);
-                let txn = match before {
-                    _ if !LATE_STATUSES_ARE_VOID => txn,
-                    Some(revision) => txn.when(Compare::Unchanged(Key::Status(*unit), revision)),
-                    None => txn.when(Compare::Absent(Key::Status(*unit))),
-                };
-                Step::Store(txn.put(Key::Status(*unit), encode(&status)))
+                let guard = Compare::Unchanged(Key::Owner(*unit), owner.revision);
+                Step::Store(Txn::new().when(guard).when(unchanged).put(Key::Status(*unit), encode(&status)))
             }
             Report::Ended(unit, _) => ended(*unit, owner),
-            Report::TaskSet(uid, _, generation, tasks) => task_set(world, *uid, *generation, tasks.clone(), owner),
+            Report::TaskSet(uid, _, tasks) => task_set(world, *uid, tasks.clone(), owner, has_caught_up),
         },
         Some(owner) if owner.value.epoch > epoch => Step::Done,
         _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,
@@ -384,27 +368,28 @@ fn ended(unit: Unit, owner: &Stored<Owner>) -> Step {
     Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).delete(key))
 }
 
-fn is_current(world: &World, uid: ConnectorUid, generation: Generation) -> bool {
-    world.connectors.get(&uid).is_some_and(|connector| {
-        connector.value.config_generation == generation && connector.value.target != TargetState::Stopped
-    })
-}
-
 fn task_set(
     world: &World,
     uid: ConnectorUid,
-    generation: Generation,
     tasks: Vec<control_plane_core::connector::Config>,
     owner: &Stored<Owner>,
+    has_caught_up: &mut bool,
 ) -> Step {
-    let Some(connector) = world.connectors.get(&uid).filter(|_| is_current(world, uid, generation)) else {
-        return Step::Done;
-    };
+    let Some(connector) = world.connectors.get(&uid) else { return Step::Done };
+    let planner = Unit { connector: uid, kind: UnitKind::Planner };
+    let is_current = world.wanted_digest(planner) == Some(owner.value.digest);
+    if !is_current || connector.value.target == TargetState::Stopped {
+        // This view may be behind the resumption that the planner obeyed.
+        return match std::mem::replace(has_caught_up, true) {
+            true => Step::Done,
+            false => Step::Behind,
+        };
+    }
     let old = world.task_sets.get(&uid);
     let set = TaskSet {
         connector: uid,
         number: old.map_or(Generation::FIRST, |old| old.value.number.next()),
-        config_generation: generation,
+        config_generation: connector.value.config_generation,
         connector_config: connector.value.config.clone(),
         settings: connector.value.settings.clone(),
         tasks,
@@ -412,7 +397,6 @@ fn task_set(
     if old.is_some_and(|old| TaskSet { number: old.value.number, ..set.clone() } == old.value) {
         return Step::Done;
     }
-    let planner = Key::Owner(Unit { connector: uid, kind: UnitKind::Planner });
     let named = Key::Connector(connector.value.namespace.clone(), connector.value.name.clone());
     let guard = match old {
         Some(old) => Compare::Unchanged(Key::TaskSet(uid), old.revision),
@@ -420,7 +404,7 @@ fn task_set(
     };
     Step::Store(
         Txn::new()
-            .when(Compare::Unchanged(planner, owner.revision))
+            .when(Compare::Unchanged(Key::Owner(planner), owner.revision))
             .when(Compare::Unchanged(named, connector.revision))
             .when(guard)
             .put(Key::TaskSet(uid), encode(&set)),

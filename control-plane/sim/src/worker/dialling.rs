@@ -9,65 +9,84 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// A proposal to the worker and to the lease, which do not do so yet: every replica's address counts, listed at the moment
-/// or not. Without it a worker that hears HOLD from all replicas that it was told of runs on, while one that it was not
-/// told of (it came back meanwhile) leads, sees it silent, and gives its units away.
-pub(super) const UNLISTED_REPLICAS_COUNT: bool = true;
 /// How long a connection may take, and the Welcome.
 const PATIENCE: u64 = 3000;
 
+/// What a worker dials: the address that a replica lists itself under, or another one that leads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Where it leads.
+    pub replica: usize,
+    /// Not as the replica lists itself.
+    pub is_alias: bool,
+}
+
+impl Name {
+    /// As it is dialled.
+    pub fn address(self) -> String {
+        match self.is_alias {
+            true => format!("http://alias-of-r{}", self.replica),
+            false => address(self.replica),
+        }
+    }
+}
+
 impl Sim {
-    pub(super) fn dial(&mut self, index: usize, replica: usize) {
+    /// All replicas, or one of which the worker learns the others.
+    pub(super) fn any_configuration(&mut self) -> BTreeSet<Name> {
+        let is_alias = self.rng.chance(20);
+        let all: BTreeSet<Name> = (0..self.replicas.len()).map(|replica| Name { replica, is_alias }).collect();
+        match self.rng.chance(70) {
+            true => all,
+            false => BTreeSet::from([Name { replica: self.rng.index(self.replicas.len()), is_alias }]),
+        }
+    }
+
+    pub(super) fn dial(&mut self, index: usize, name: Name) {
+        let Name { replica, .. } = name;
         let (to, tried_at) = (self.workers[index].to_threads(), self.local(index).0);
         let worker = &mut self.workers[index];
-        if !worker.dialling.contains(&replica) {
-            return;
-        }
-        if let Some(session) = worker.sessions.get(&replica) {
+        if let Some(session) = worker.sessions.get(&name) {
             if session.is_welcome || self.now < session.since + PATIENCE {
                 return;
             }
             let link = session.link;
-            worker.sessions.remove(&replica);
+            worker.sessions.remove(&name);
             self.close_by_worker(link);
         }
         let delay = self.rng.between(1, 3);
         if self.cuts.contains(&Cut::Between(index, replica)) {
-            self.after(PATIENCE + RETRY, to, What::Dial { replica });
+            self.after(PATIENCE + RETRY, to, What::Dial { name });
             return;
         }
         if !self.replicas[replica].is_up || !self.replicas[replica].is_listening {
             self.trace.count("connections refused");
             let main = self.workers[index].to_loop();
-            self.after(delay, main, What::DialRefused { replica, tried_at });
-            self.after(delay + RETRY, to, What::Dial { replica });
+            self.after(delay, main, What::DialRefused { name, tried_at });
+            self.after(delay + RETRY, to, What::Dial { name });
             return;
         }
         let link = self.open_link(index, replica);
         let worker = &mut self.workers[index];
-        worker.sessions.insert(replica, Session { link, since: self.now, is_welcome: false, heard: self.now });
+        let session = Session { link, listed_as: name.address(), since: self.now, is_welcome: false, heard: self.now };
+        worker.sessions.insert(name, session);
         let hello = ToReplica::Hello { worker: worker.id, holds: !worker.holdings.held().is_empty() };
         self.send_to_replica(link, hello);
-        self.after(PATIENCE, to, What::Dial { replica });
+        self.after(PATIENCE, to, What::Dial { name });
     }
 
+    /// One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
     pub(super) fn listed(&mut self, index: usize, addresses: Vec<String>) {
-        if addresses.is_empty() {
-            return;
-        }
-        let listed: BTreeSet<usize> =
-            addresses.iter().filter_map(|address| address.strip_prefix("http://r")?.parse().ok()).collect();
-        let worker = &mut self.workers[index];
-        let unlisted = worker.configured.iter().filter(|_| UNLISTED_REPLICAS_COUNT).map(|replica| address(*replica));
-        worker.lease.listed(addresses.into_iter().chain(unlisted).collect::<BTreeSet<String>>());
-        let (configured, sessions) = (worker.configured.clone(), &worker.sessions);
-        worker.dialling.retain(|replica| {
-            configured.contains(replica) || listed.contains(replica) || sessions.contains_key(replica)
-        });
-        let to = worker.to_threads();
-        for replica in listed {
-            if self.workers[index].dialling.insert(replica) {
-                self.after(1, to, What::Dial { replica });
+        for address in addresses {
+            let Some(replica) = address.strip_prefix("http://r").and_then(|number| number.parse().ok()) else {
+                continue;
+            };
+            let (worker, name) = (&mut self.workers[index], Name { replica, is_alias: false });
+            let is_known = worker.aliases.values().any(|listed| *listed == address);
+            worker.lease.know(address);
+            if !is_known && worker.dialling.insert(name) {
+                let to = worker.to_threads();
+                self.after(1, to, What::Dial { name });
             }
         }
     }

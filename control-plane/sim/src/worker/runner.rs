@@ -11,7 +11,7 @@ use crate::{
     sim::{CALM_AT, Sim, To, What},
     worker::Topic,
 };
-use control_plane_core::{connector::Config, ids::Generation, status::RunState};
+use control_plane_core::{connector::Config, status::RunState};
 use data_plane_core::{
     acks::{Acks, PartitionId, Ticket},
     assignment::Target,
@@ -65,8 +65,8 @@ pub(super) struct Runner {
     landed: Vec<Item>,
     commit_due: u64,
     is_delivering: bool,
-    /// The generation of the target under which the planner made its tasks.
-    planned: Option<Generation>,
+    /// It was started: a target reached it while it was confirmed.
+    is_started: bool,
 }
 
 impl Runner {
@@ -88,7 +88,7 @@ impl Runner {
             landed: Vec::new(),
             commit_due: 0,
             is_delivering: false,
-            planned: None,
+            is_started: false,
         }
     }
 
@@ -122,6 +122,8 @@ impl Sim {
     /// A step of a runner's thread.
     pub(super) fn step(&mut self, index: usize, key: RunnerKey, serial: u64) {
         let (threads, main, now) = (self.workers[index].to_threads(), self.workers[index].to_loop(), self.now);
+        // Its gate lets nothing pass, and is about to be closed.
+        let is_fenced = self.is_past_deadline(index);
         let Some(held) = self.workers[index].held.get_mut(&key) else { return };
         let Some(runner) = held.runner.as_mut().filter(|runner| runner.serial == serial) else { return };
         let hangs = runner.hangs_until > now && runner.is_open;
@@ -136,7 +138,7 @@ impl Sim {
         if now < CALM_AT && self.rng.below(3000) == 0 {
             runner.hangs_until = now + 6000;
         }
-        if !hangs {
+        if !hangs && !is_fenced {
             match key.0.task {
                 None => self.step_planner(index, &key),
                 Some(task) => self.step_task(index, &key, task),
@@ -149,19 +151,18 @@ impl Sim {
     fn step_planner(&mut self, index: usize, key: &RunnerKey) {
         let worker = &mut self.workers[index];
         let Some(held) = worker.held.get_mut(key) else { return };
-        let Some(runner) = held.runner.as_mut().filter(|_| held.confirmed) else { return };
-        if held.target != Target::Running {
-            runner.planned = None;
-            held.enter(state_of(held.target));
+        let Some(runner) = held.runner.as_mut() else { return };
+        if held.target == Target::Running && !held.confirmed && !runner.is_started {
             return;
         }
-        if runner.planned.replace(held.target_generation) != Some(held.target_generation) {
+        // It tells its tasks when they are first known: a resumed planner finds that they have not changed.
+        if held.target == Target::Running && !std::mem::replace(&mut runner.is_started, true) {
             let tasks = task_configs(&held.work.connector_config);
-            let report =
-                Report::TaskSet(unit_of(&key.0).connector, core_epoch(key.1), held.work.config_generation, tasks);
-            held.enter(RunState::Running);
+            let report = Report::TaskSet(unit_of(&key.0).connector, core_epoch(key.1), tasks);
+            held.task_set = Some(report.clone());
             worker.reports.push((Topic::TaskSet, key.clone()), report);
         }
+        held.enter(state_of(held.target));
     }
 
     fn step_task(&mut self, index: usize, key: &RunnerKey, task: u32) {
@@ -178,7 +179,7 @@ impl Sim {
                 runner.phase = Phase::Reading(self.kafka.end(&task_key), now + reads);
             }
             Phase::Waiting => {
-                if confirmed && target != Target::Running {
+                if target != Target::Running {
                     held.enter(state_of(target));
                 }
             }
@@ -224,6 +225,7 @@ impl Sim {
             self.after(stalled, threads, What::Deliver { key, serial });
             return;
         }
+        let is_past_deadline = self.is_past_deadline(index);
         let some = self.rng.between(1, 12);
         let offset_first = self.rng.chance(50);
         let Some(held) = self.workers[index].held.get_mut(&key) else { return };
@@ -237,7 +239,7 @@ impl Sim {
         for _ in 0..some {
             items.extend(runner.records.pop_front());
         }
-        let is_open = runner.is_open;
+        let is_open = runner.is_open && !is_past_deadline;
         for item in items {
             if let Item::Record(_, ticket) = item {
                 runner.acks.finish(ticket);

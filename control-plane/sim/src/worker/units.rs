@@ -2,12 +2,12 @@
 
 use super::{RunnerKey, runner::Runner};
 use crate::{
-    messages::Work,
+    messages::{Report, Work},
     mutation::Mutation,
     say,
     sim::{CALM_AT, Sim, What},
 };
-use control_plane_core::{ids::Generation, status::RunState};
+use control_plane_core::status::RunState;
 use data_plane_core::{
     assignment::{Assigned, Target},
     backoff::{Backoff, BackoffPolicy},
@@ -30,7 +30,6 @@ const LOOK: u64 = 50;
 pub(super) struct Held {
     pub(super) work: Rc<Work>,
     pub(super) target: Target,
-    pub(super) target_generation: Generation,
     pub(super) confirmed: bool,
     pub(super) runner: Option<Runner>,
     pub(super) stop_since: Option<u64>,
@@ -38,6 +37,8 @@ pub(super) struct Held {
     is_changed: bool,
     backoff: Backoff,
     restart_at: Option<u64>,
+    /// A planner's latest task set.
+    pub(super) task_set: Option<Report>,
 }
 
 impl Held {
@@ -69,7 +70,6 @@ impl Sim {
         self.trace.count("units started");
         let key = (assigned.unit, assigned.epoch);
         let held = Held {
-            target_generation: assigned.work.target_generation,
             work: assigned.work,
             target: assigned.target,
             confirmed: self.mutation == Some(Mutation::RunUnconfirmed),
@@ -79,6 +79,7 @@ impl Sim {
             is_changed: true,
             backoff: Backoff::new(BACKOFF),
             restart_at: None,
+            task_set: None,
         };
         self.workers[index].held.insert(key.clone(), held);
         self.run_unit(index, &key);
@@ -104,10 +105,18 @@ impl Sim {
         }
     }
 
-    pub(super) fn set_unit_target(&mut self, index: usize, key: RunnerKey, target: Target) {
-        if let Some(held) = self.workers[index].held.get_mut(&key) {
+    pub(super) fn set_unit_target(&mut self, index: usize, key: &RunnerKey, target: Target) {
+        let now = self.now;
+        if let Some(held) = self.workers[index].held.get_mut(key) {
             held.target = target;
+            // A failed unit has no state of its own to show until it is started.
+            held.restart_at = held.restart_at.map(|_| now);
         }
+    }
+
+    /// A planner's latest task set.
+    pub(super) fn planned_set(&self, index: usize, key: &RunnerKey) -> Option<Report> {
+        self.workers[index].held.get(key).and_then(|held| held.task_set.clone())
     }
 
     /// Stops a unit in order, or cuts it off.
@@ -126,7 +135,7 @@ impl Sim {
                 runner.hangs_until = runner.hangs_until.max(hangs_until);
                 runner.is_open &= !is_severed;
             }
-            None => worker.ended.push(key),
+            None => worker.ended.push_back(key),
         }
     }
 
@@ -140,7 +149,7 @@ impl Sim {
         let Some(held) = worker.held.get_mut(&key) else { return };
         let Some(runner) = held.runner.take_if(|runner| runner.serial == serial) else { return };
         if held.stop_since.is_some() {
-            worker.ended.push(key);
+            worker.ended.push_back(key);
             return;
         }
         held.enter(RunState::Failed);

@@ -35,6 +35,10 @@ fn all_invariants_hold_and_the_runs_are_not_vacuous() {
         "connectors created again",
         "goodbyes",
         "planned transactions refused",
+        "leases ended",
+        "sessions replaced",
+        "scenes",
+        "faults left out for a replica unheard of",
     ];
     for what in expected {
         assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in a hundred seeds: {counts:?}");
