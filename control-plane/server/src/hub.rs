@@ -55,7 +55,8 @@ pub struct Hub {
     live: bool,
     flush_due: Option<Instant>,
     flushing_since: Option<Instant>,
-    flushed: (mpsc::Sender<Result<(), StoreError>>, mpsc::Receiver<Result<(), StoreError>>),
+    flush_sender: mpsc::Sender<Result<(), StoreError>>,
+    flushed: mpsc::Receiver<Result<(), StoreError>>,
 }
 
 impl Hub {
@@ -69,6 +70,7 @@ impl Hub {
         replica: ReplicaId,
         address: String,
     ) -> Hub {
+        let (flush_sender, flushed) = mpsc::channel(1);
         Hub {
             store,
             cache,
@@ -79,7 +81,8 @@ impl Hub {
             live: false,
             flush_due: None,
             flushing_since: None,
-            flushed: mpsc::channel(1),
+            flush_sender,
+            flushed,
         }
     }
 
@@ -96,7 +99,7 @@ impl Hub {
                     Some(step) => self.followed(step),
                     None => return StoreError::Unavailable("the store's stream ended".to_owned()),
                 },
-                Some(result) = self.flushed.1.recv() => self.flush_done(result),
+                Some(result) = self.flushed.recv() => self.flush_done(result),
                 message = inbox.recv() => match message {
                     Some(message) => self.message(message),
                     None => return StoreError::Unavailable("the server ends".to_owned()),
@@ -149,7 +152,7 @@ impl Hub {
         }
         let document = self.beats.flush();
         self.flushing_since = Some(Instant::now());
-        let (store, done) = (self.store.clone(), self.flushed.0.clone());
+        let (store, done) = (self.store.clone(), self.flush_sender.clone());
         tokio::spawn(async move {
             let txn = Txn::new().put(Key::Replica(document.id), encode(&document));
             let result = match store.commit(txn).await {
@@ -269,10 +272,8 @@ impl Hub {
                         touched.extend(guard.world().owned_units(*uid).map(|(unit, _)| *unit));
                         guard.changed(Change { revision: at, connector: *uid, deleted: None });
                     }
-                    (Key::Worker(id), Some(Entry::Worker(worker))) => {
-                        if worker.state == WorkerState::Expired {
-                            expired.push(*id);
-                        }
+                    (Key::Worker(id), Some(Entry::Worker(worker))) if worker.state == WorkerState::Expired => {
+                        expired.push(*id);
                     }
                     (Key::Worker(id), None) => expired.push(*id),
                     (Key::Settings(_), _) => settings_changed = true,

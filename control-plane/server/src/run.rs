@@ -25,7 +25,7 @@ use control_plane_core::{
 };
 use control_plane_store::{Outcome, Store};
 use proto::worker_v1::session_service_server::SessionServiceServer;
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -279,19 +279,13 @@ fn undelayed(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
-fn serve_http(
-    listener: TcpListener,
-    router: axum::Router,
-    stop: CancellationToken,
-) -> impl Future<Output = anyhow::Result<()>> {
-    async move {
-        let listener = listener.tap_io(|stream| {
-            // A connection that is gone already is noticed by whoever reads it.
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-            .context("an HTTP listener failed")
-    }
+async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // A connection that is gone already is noticed by whoever reads it.
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("an HTTP listener failed")
 }

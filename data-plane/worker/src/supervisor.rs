@@ -122,7 +122,8 @@ pub struct Supervisor {
     /// Dialled address → the address that the replica lists itself under.
     aliases: BTreeMap<String, String>,
     units: Units,
-    session_events: (mpsc::Sender<(String, SessionEvent)>, mpsc::Receiver<(String, SessionEvent)>),
+    session_sender: mpsc::Sender<(String, SessionEvent)>,
+    session_events: mpsc::Receiver<(String, SessionEvent)>,
     task_events: mpsc::Receiver<(UnitName, Epoch, TaskEvent)>,
     next_heartbeat: Instant,
     ending: Option<Instant>,
@@ -168,6 +169,7 @@ impl Supervisor {
         *glance.lock() = Glance { worker_id, ..Glance::default() };
         guard.forget_deadline();
         let cuts = guard.cuts();
+        let (session_sender, session_events) = mpsc::channel(SESSION_EVENTS);
         let (task_sender, task_events) = mpsc::channel(TASK_EVENTS);
         Supervisor {
             units: Units::new(runtime, guard.clone(), task_sender),
@@ -184,7 +186,8 @@ impl Supervisor {
             sessions: BTreeMap::new(),
             dialling: BTreeMap::new(),
             aliases: BTreeMap::new(),
-            session_events: mpsc::channel(SESSION_EVENTS),
+            session_sender,
+            session_events,
             task_events,
             next_heartbeat: Instant::now(),
             ending: None,
@@ -210,7 +213,7 @@ impl Supervisor {
                 biased;
                 _ = tick.tick() => self.timers(),
                 () = stop.cancelled(), if self.ending.is_none() => self.begin_end(),
-                Some((address, event)) = self.session_events.1.recv() => {
+                Some((address, event)) = self.session_events.recv() => {
                     match event {
                         SessionEvent::Unwanted(reason) => return Err(format!("{address}: {reason}")),
                         SessionEvent::Message(FromReplica::Expired(_)) => {
@@ -235,7 +238,7 @@ impl Supervisor {
         let known = self.dialling.contains_key(&address) || self.aliases.values().any(|listed| *listed == address);
         if !known && self.dialling.len() < REPLICAS_LIMIT {
             let task =
-                tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_events.0.clone()));
+                tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_sender.clone()));
             self.dialling.insert(address, task);
         }
     }

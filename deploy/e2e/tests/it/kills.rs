@@ -1,5 +1,7 @@
 //! kill -9 of a worker, of the control plane, of etcd, of both: nothing is lost, and data keeps flowing.
 
+#![expect(clippy::print_stdout, reason = "the measured times are shown with --nocapture")]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
