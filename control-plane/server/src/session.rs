@@ -152,8 +152,9 @@ impl WorkerSessions {
             if self.cache.world().workers.contains_key(&id) {
                 continue;
             }
-            if !hello.held.is_empty() {
-                // It was known once, and is no more: what it holds is not its own.
+            if hello.registered || !hello.held.is_empty() {
+                // It was known once, and is no more: what it holds is not its own, and an id never comes back. A replica
+                // that lags behind could give it its old grants again.
                 return Ok(Registered::Expired);
             }
             let txn = Txn::new().when(Compare::Absent(Key::Worker(id))).put(Key::Worker(id), encode(&entry));

@@ -283,6 +283,7 @@ impl Supervisor {
         tracing::info!(replica = %address, id = %welcome.replica_id, "session opened");
         self.lease.set_length(Duration::from_millis(welcome.lease_ms.into()));
         self.heartbeat_interval = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms).max(10));
+        self.hello.send_modify(|hello| hello.registered = true);
         self.lease.renamed(&address, &welcome.address);
         self.aliases.insert(address.clone(), welcome.address.clone());
         self.sessions.insert(address, Session { listed_as: welcome.address, outbox });

@@ -159,6 +159,10 @@ pub struct Hello {
     /// Version of the program.
     #[prost(string, tag = "14")]
     pub version: ::prost::alloc::string::String,
+    /// A replica has welcomed this id before: if the store does not know it any more, its lease has ended, also where
+    /// nothing is held.
+    #[prost(bool, tag = "15")]
+    pub registered: bool,
 }
 /// A plugin of the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
