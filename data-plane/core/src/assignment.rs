@@ -151,13 +151,15 @@ const ENDED_LIMIT: usize = 100_000;
 #[derive(Debug, Clone)]
 pub struct Holdings<W> {
     slots: BTreeMap<UnitName, Slot<W>>,
+    /// Revision of the newest whole document: a word about every unit, also about those that it does not list.
+    whole: i64,
     /// The process ends: nothing starts any more.
     is_closing: bool,
 }
 
 impl<W> Default for Holdings<W> {
     fn default() -> Self {
-        Holdings { slots: BTreeMap::new(), is_closing: false }
+        Holdings { slots: BTreeMap::new(), whole: i64::MIN, is_closing: false }
     }
 }
 
@@ -179,6 +181,7 @@ impl<W: Clone> Holdings<W> {
             for unit in unlisted {
                 self.removed(&unit, None, revision, &mut orders);
             }
+            self.whole = self.whole.max(revision);
         }
         self.forget_oldest();
         orders
@@ -186,6 +189,9 @@ impl<W: Clone> Holdings<W> {
 
     fn assigned(&mut self, mut assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
         assigned.revoking |= self.is_closing;
+        if revision < self.whole {
+            return;
+        }
         let slot = self.slots.entry(assigned.unit.clone()).or_default();
         if revision < slot.word {
             return;

@@ -77,6 +77,15 @@ fn what_a_whole_document_does_not_list_is_severed() {
 }
 
 #[test]
+fn a_whole_document_is_a_word_about_what_it_does_not_list() {
+    let mut holdings: Holdings<()> = Holdings::default();
+    let empty = Document { revision: 12, whole: true, assigned: Vec::new(), removed: Vec::new() };
+    assert_eq!(holdings.document(empty, 5), []);
+    assert_eq!(holdings.document(change(10, vec![grant(1)]), 5), [], "of a replica that lags behind");
+    assert_eq!(holdings.document(change(13, vec![grant(2)]), 5), [Order::Start(grant(2))]);
+}
+
+#[test]
 fn a_removal_names_the_epoch() {
     let mut holdings = running(5);
     let removal =
