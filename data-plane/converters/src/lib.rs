@@ -7,6 +7,7 @@ mod byte_array;
 mod charset;
 mod json;
 mod number;
+mod simple_header;
 mod string;
 
 use data_plane_connector_api::{Factory, Plugin, PluginSource};
@@ -15,6 +16,7 @@ pub use boolean::BooleanConverter;
 pub use byte_array::ByteArrayConverter;
 pub use json::JsonConverter;
 pub use number::{DoubleConverter, FloatConverter, IntegerConverter, LongConverter, ShortConverter};
+pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
@@ -64,7 +66,7 @@ macro_rules! headers_as_values {
 }
 pub(crate) use headers_as_values;
 
-/// The converters of this crate, each for keys and values and for headers.
+/// The converters of this crate, each for keys and values and for headers, but `SimpleHeaderConverter` for headers only.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Converters;
 
@@ -130,6 +132,12 @@ impl PluginSource for Converters {
         ]
         .into_iter()
         .flatten()
+        .chain([Plugin {
+            class: "org.apache.kafka.connect.storage.SimpleHeaderConverter".to_owned(),
+            version: VERSION.to_owned(),
+            config_def: simple_header::config_def(),
+            factory: Factory::header_converter(SimpleHeaderConverter::default),
+        }])
         .collect()
     }
 }

@@ -34,8 +34,13 @@ pub fn decode_utf8(bytes: &[u8]) -> Cow<'_, str> {
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() && value != 0.0 {
         let two_digits = format!("{value:.1e}");
-        let exact = two_digits.parse() == Ok(value);
-        write_scientific(&if exact { two_digits } else { format!("{value:e}") }, out);
+        let text = if two_digits.parse() == Ok(value) { two_digits } else { format!("{value:e}") };
+        write_scientific(
+            &even_digit(text, 16, |precision| {
+                Some(format!("{value:.precision$e}")).filter(|text| text.parse() == Ok(value))
+            }),
+            out,
+        );
     } else {
         write_special(value, out);
     }
@@ -45,11 +50,24 @@ pub fn write_double(value: f64, out: &mut Vec<u8>) {
 pub fn write_float(value: f32, out: &mut Vec<u8>) {
     if value.is_finite() && value != 0.0 {
         let two_digits = format!("{value:.1e}");
-        let exact = two_digits.parse() == Ok(value);
-        write_scientific(&if exact { two_digits } else { format!("{value:e}") }, out);
+        let text = if two_digits.parse() == Ok(value) { two_digits } else { format!("{value:e}") };
+        write_scientific(
+            &even_digit(text, 7, |precision| {
+                Some(format!("{value:.precision$e}")).filter(|text| text.parse() == Ok(value))
+            }),
+            out,
+        );
     } else {
         write_special(value.into(), out);
     }
+}
+
+/// Of two shortest texts at the same distance Java takes the one with the even last digit, Rust may take the other. That cannot happen
+/// below `from_digits` digits, whose neighbours are further apart than the type's values. `rounded` gives the text with so many digits
+/// after the point, if it still means the same value.
+fn even_digit(shortest: String, from_digits: usize, rounded: impl FnOnce(usize) -> Option<String>) -> String {
+    let digits = shortest.bytes().take_while(|&byte| byte != b'e').filter(u8::is_ascii_digit).count();
+    if digits < from_digits { shortest } else { rounded(digits - 1).unwrap_or(shortest) }
 }
 
 fn write_special(value: f64, out: &mut Vec<u8>) {
@@ -107,18 +125,26 @@ impl Decimal {
         if whole.len() + fraction.len() == 0 {
             return None;
         }
-        let mut bytes = vec![0_u8];
-        for digit in whole.bytes().chain(fraction.bytes()) {
-            let mut carry = u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
-            for byte in bytes.iter_mut().rev() {
-                carry += u32::from(*byte) * 10;
-                *byte = carry as u8;
-                carry >>= 8;
+        // Limbs of 32 bits, the lowest first; nine digits are taken at a time.
+        let mut limbs = Vec::new();
+        let digits = [whole, fraction].concat();
+        for group in digits.as_bytes().chunks(9) {
+            let mut carry = 0_u64;
+            for digit in group {
+                carry = carry * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+            }
+            let base = 10_u64.pow(group.len() as u32);
+            for limb in &mut limbs {
+                carry += u64::from(*limb) * base;
+                *limb = carry as u32;
+                carry >>= 32;
             }
             if carry > 0 {
-                bytes.insert(0, carry as u8);
+                limbs.push(carry as u32);
             }
         }
+        let mut bytes = vec![0_u8];
+        bytes.extend(limbs.iter().rev().flat_map(|limb| limb.to_be_bytes()));
         if negative {
             negate(&mut bytes);
         }
@@ -193,7 +219,7 @@ pub fn write_decimal(decimal: &Decimal, out: &mut Vec<u8>) {
 }
 
 /// Year, month, day and weekday (0 is Sunday) of a day since the epoch; Julian before 15 October 1582, as in `java.util`.
-fn calendar(day: i64) -> (i64, i64, i64, i64) {
+pub(crate) fn calendar(day: i64) -> (i64, i64, i64, i64) {
     const GREGORIAN_START: i64 = -141_427;
     let weekday = (day + 4).rem_euclid(7);
     let (shifted, year_base) = if day >= GREGORIAN_START {
@@ -312,6 +338,7 @@ mod tests {
             (f64::MAX, "1.7976931348623157E308"),
             (5e-324, "4.9E-324"),
             (2e23, "2.0E23"),
+            (6_613_021_664_746_866.0 / 8.0, "8.266277080933582E14"),
         ];
         for (value, expected) in cases {
             assert_eq!(text(|out| write_double(value, out)), expected);

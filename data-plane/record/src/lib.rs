@@ -11,6 +11,7 @@ pub mod java_text;
 mod offset_map;
 mod schema;
 mod value;
+pub mod values;
 
 pub use arena::{Arena, Span};
 pub use batch::{

@@ -218,6 +218,14 @@ impl SchemaBuilder {
         builder
     }
 
+    /// A map whose values are all null.
+    #[must_use]
+    pub fn map_with_null_values(keys: Arc<Schema>) -> Self {
+        let mut builder = Schema::builder(SchemaType::Map);
+        builder.schema.keys = Some(keys);
+        builder
+    }
+
     /// Allows null.
     #[must_use]
     pub fn optional(mut self) -> Self {

@@ -126,8 +126,15 @@ pub(crate) fn schema(json: &Json) -> Option<Arc<Schema>> {
         other => panic!("schema type {other}"),
     };
     let mut builder = match kind {
-        SchemaType::Array => SchemaBuilder::array(schema(&json["items"]).or_else(|| schema(&json["values"]))?),
-        SchemaType::Map => SchemaBuilder::map(schema(&json["keys"])?, schema(&json["values"])?),
+        SchemaType::Array => match schema(&json["items"]).or_else(|| schema(&json["values"])) {
+            Some(items) => SchemaBuilder::array(items),
+            None => Schema::builder(kind),
+        },
+        SchemaType::Map => match (schema(&json["keys"]), schema(&json["values"])) {
+            (Some(keys), Some(values)) => SchemaBuilder::map(keys, values),
+            (Some(keys), None) => SchemaBuilder::map_with_null_values(keys),
+            _ => Schema::builder(kind),
+        },
         _ => Schema::builder(kind),
     };
     for field in json["fields"].as_array().into_iter().flatten() {

@@ -8,9 +8,8 @@ use data_plane_connector_api::{
 
 use super::settings::WorkerSettings;
 
-/// Connect's default for headers, and what reads text headers alike where it is not installed.
+/// Connect's default for headers.
 const DEFAULT_HEADER_CONVERTER: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
-const TEXT_HEADER_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 
 /// The three converters of a task.
 pub(super) struct Converters {
@@ -66,11 +65,8 @@ fn header_converter(
     connector: &BTreeMap<String, String>,
 ) -> Result<Box<dyn HeaderConverter>, ConnectError> {
     const KEY: &str = "header.converter";
-    let (class, config) = chosen(settings, connector, KEY, ConverterRole::Header).unwrap_or_else(|| {
-        let has_default = plugins.find(PluginKind::HeaderConverter, DEFAULT_HEADER_CONVERTER).is_ok();
-        let class = if has_default { DEFAULT_HEADER_CONVERTER } else { TEXT_HEADER_CONVERTER };
-        (class.to_owned(), role_only(ConverterRole::Header))
-    });
+    let (class, config) = chosen(settings, connector, KEY, ConverterRole::Header)
+        .unwrap_or_else(|| (DEFAULT_HEADER_CONVERTER.to_owned(), role_only(ConverterRole::Header)));
     let plugin = plugins.find(PluginKind::HeaderConverter, &class)?;
     let Factory::HeaderConverter(make) = &plugin.factory else {
         return Err(ConnectError::config_value(KEY, &class, "is not a header converter"));
