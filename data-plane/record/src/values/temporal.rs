@@ -135,7 +135,8 @@ fn day_millis((year, month, day): (i64, i64, i64), millis: i64) -> i64 {
     const GREGORIAN_START: i64 = -141_427;
     let carry = day - 1 + millis.div_euclid(MILLIS_PER_DAY);
     let months = year * 12 + month - 1;
-    let (normal_year, normal_month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+    // Java's years have 32 bits and wrap.
+    let (normal_year, normal_month) = (i64::from(months.div_euclid(12) as i32), months.rem_euclid(12) + 1);
     let gregorian = first_of_month(normal_year, normal_month, true) + carry;
     let julian = first_of_month(normal_year, normal_month, false) + carry;
     let day = if year >= 1582 && gregorian >= GREGORIAN_START { gregorian } else { julian };
@@ -176,6 +177,7 @@ mod tests {
         assert_eq!(millis("00:00:25.000Z"), Some(25_000));
         assert_eq!(millis("1970/01/02"), None);
         assert_eq!(millis("1582-10-15"), Some(-141_427 * MILLIS_PER_DAY));
+        assert_eq!(millis("2E20-15-02"), Some(6_017_484_162_591_806_464));
         assert_eq!(millis("1582-10-04"), Some(-141_428 * MILLIS_PER_DAY));
     }
 
