@@ -20,8 +20,8 @@ pub struct Work {
 /// A worker's words.
 #[derive(Debug, Clone)]
 pub enum ToReplica {
-    /// The first word; `holds`: something runs there.
-    Hello { worker: WorkerId, holds: bool },
+    /// The first word. `is_registered`: the id was welcomed before; `holds`: something runs there.
+    Hello { worker: WorkerId, is_registered: bool, holds: bool },
     /// A heartbeat.
     Heartbeat(u64),
     /// To be stored.

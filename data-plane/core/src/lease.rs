@@ -22,6 +22,8 @@ pub struct Lease {
     next: u64,
     sent: VecDeque<(u64, Monotonic)>,
     acknowledged: Option<(u64, Monotonic)>,
+    /// The deadline: moved on only by what happened before it.
+    until: Option<Monotonic>,
     /// Known replicas, with the latest moment that each proved unable to grant.
     replicas: BTreeMap<String, Option<Monotonic>>,
 }
@@ -29,7 +31,7 @@ pub struct Lease {
 impl Lease {
     /// No lease yet: the deadline is in the past until the first acknowledgement.
     pub fn new(length: Duration) -> Lease {
-        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: None, replicas: BTreeMap::new() }
+        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: None, until: None, replicas: BTreeMap::new() }
     }
 
     /// As Welcome says; margins are taken off by the control plane.
@@ -83,6 +85,8 @@ impl Lease {
         if self.acknowledged.is_none_or(|(known, _)| known < number) {
             self.acknowledged = Some((number, at));
         }
+        self.until = self.until.max(Some(at + self.length));
+        self.extend();
         while self.sent.front().is_some_and(|(first, _)| *first < number.saturating_sub(16)) {
             self.sent.pop_front();
         }
@@ -94,6 +98,7 @@ impl Lease {
         if let (Some(evidence), Some(at)) = (self.replicas.get_mut(replica), at) {
             *evidence = (*evidence).max(Some(at));
         }
+        self.extend();
     }
 
     /// A replica refused the connection that was tried at `tried_at`.
@@ -101,13 +106,22 @@ impl Lease {
         if let Some(evidence) = self.replicas.get_mut(replica) {
             *evidence = (*evidence).max(Some(tried_at));
         }
+        self.extend();
+    }
+
+    /// That nobody can grant keeps a lease that holds; it brings none back that had ended before.
+    fn extend(&mut self) {
+        let nobody_can_grant_since = self.replicas.values().copied().min().flatten();
+        if let (Some(until), Some(since)) = (self.until, nobody_can_grant_since)
+            && since <= until
+        {
+            self.until = Some(until.max(since + self.length));
+        }
     }
 
     /// From this moment on nothing may be handed over any more; None before the first acknowledgement.
     pub fn deadline(&self) -> Option<Monotonic> {
-        let (_, acknowledged_at) = self.acknowledged?;
-        let nobody_can_grant_since = self.replicas.values().copied().min().flatten();
-        Some(nobody_can_grant_since.map_or(acknowledged_at, |at| at.max(acknowledged_at)) + self.length)
+        self.until
     }
 
     fn sent_at(&self, number: u64) -> Option<Monotonic> {
@@ -163,15 +177,30 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_had_ended_is_not_brought_back() {
+        let mut lease = lease();
+        let first = lease.send(Monotonic(1000));
+        // Stopped, and going on much later: both refuse, and then an old answer is read.
+        lease.refused(A, Monotonic(9000));
+        lease.refused(B, Monotonic(9000));
+        lease.acknowledged("http://c", first);
+        assert_eq!(lease.deadline(), Some(Monotonic(2300)));
+        lease.refused(A, Monotonic(9100));
+        lease.refused(B, Monotonic(9100));
+        assert_eq!(lease.deadline(), Some(Monotonic(2300)));
+    }
+
+    #[test]
     fn a_replica_that_was_known_once_must_speak() {
         let mut lease = lease();
         let first = lease.send(Monotonic(1000));
         lease.acknowledged(A, first);
+        lease.know("http://localhost".to_owned());
         lease.refused(A, Monotonic(2000));
         lease.refused(B, Monotonic(2000));
-        lease.know("http://localhost".to_owned());
         assert_eq!(lease.deadline(), Some(Monotonic(2300)), "a third one is silent");
         lease.renamed("http://localhost", A);
+        lease.refused(B, Monotonic(2100));
         assert_eq!(lease.deadline(), Some(Monotonic(3300)), "it was the first one");
     }
 

@@ -53,7 +53,7 @@ pub enum UserChange {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Register { link: u64, worker: WorkerId, holds: bool },
+    Register { link: u64, worker: WorkerId, was_known: bool },
     Report { link: u64, worker: WorkerId, sequence: u64, report: Report },
     WorkerState { link: u64, worker: WorkerId, state: WorkerState },
     User(UserChange),
@@ -85,8 +85,8 @@ enum Step {
 }
 
 impl Sim {
-    pub(super) fn begin_register(&mut self, index: usize, link: u64, worker: WorkerId, holds: bool) {
-        self.begin(index, Kind::Register { link, worker, holds });
+    pub(super) fn begin_register(&mut self, index: usize, link: u64, worker: WorkerId, was_known: bool) {
+        self.begin(index, Kind::Register { link, worker, was_known });
     }
 
     /// Through any replica.
@@ -268,7 +268,7 @@ fn describe(change: &UserChange) -> String {
 
 fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
     match &job.kind {
-        Kind::Register { worker, holds, .. } => register(world, job.is_fresh, *worker, *holds),
+        Kind::Register { worker, was_known, .. } => register(world, job.is_fresh, *worker, *was_known),
         Kind::Report { worker, sequence, report, .. } => {
             report_step(world, *worker, *sequence, report, &mut job.has_caught_up, mutation, now)
         }
@@ -285,13 +285,13 @@ fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, ui
     }
 }
 
-fn register(world: &World, is_fresh: bool, worker: WorkerId, holds: bool) -> Step {
+fn register(world: &World, is_fresh: bool, worker: WorkerId, was_known: bool) -> Step {
     if world.workers.contains_key(&worker) {
         return Step::Done;
     }
-    match (is_fresh, holds) {
+    match (is_fresh, was_known) {
         (false, _) => Step::Behind,
-        // It was known once, and is no more: what it holds is not its own.
+        // It was known once, and is no more: what it holds is not its own, and an id never comes back.
         (true, true) => Step::Done,
         (true, false) => {
             let entry = Worker {

@@ -70,7 +70,8 @@ impl Sim {
         let worker = &mut self.workers[index];
         let session = Session { link, listed_as: name.address(), since: self.now, is_welcome: false, heard: self.now };
         worker.sessions.insert(name, session);
-        let hello = ToReplica::Hello { worker: worker.id, holds: !worker.holdings.held().is_empty() };
+        let (is_registered, holds) = (!worker.aliases.is_empty(), !worker.holdings.held().is_empty());
+        let hello = ToReplica::Hello { worker: worker.id, is_registered, holds };
         self.send_to_replica(link, hello);
         self.after(PATIENCE, to, What::Dial { name });
     }
