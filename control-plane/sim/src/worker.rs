@@ -130,22 +130,6 @@ impl Worker {
         self.is_up && self.ending.is_some()
     }
 
-    /// It dials the replica, under whatever name.
-    pub fn knows(&self, replica: usize) -> bool {
-        self.dialling.iter().any(|name| name.replica == replica)
-    }
-
-    fn is_connected(&self) -> bool {
-        self.sessions.values().any(|session| session.is_welcome)
-    }
-
-    /// Where reports go: to the replica that acknowledged last, for it can reach the store.
-    fn preferred_link(&self) -> Option<u64> {
-        let mut open = self.sessions.values().filter(|session| session.is_welcome);
-        let acknowledging = open.clone().find(|session| Some(&session.listed_as) == self.acknowledging.as_ref());
-        acknowledging.or_else(|| open.next()).map(|session| session.link)
-    }
-
     fn to_loop(&self) -> To {
         To::WorkerLoop(self.index, self.incarnation)
     }

@@ -1,6 +1,6 @@
 //! Which replicas a worker connects to, how that fares, and which of them count for its lease.
 
-use super::{RETRY, Session};
+use super::{RETRY, Session, Worker};
 use crate::{
     links::Cut,
     messages::ToReplica,
@@ -28,6 +28,24 @@ impl Name {
             true => format!("http://alias-of-r{}", self.replica),
             false => address(self.replica),
         }
+    }
+}
+
+impl Worker {
+    /// It dials the replica, under whatever name.
+    pub fn knows(&self, replica: usize) -> bool {
+        self.dialling.iter().any(|name| name.replica == replica)
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.sessions.values().any(|session| session.is_welcome)
+    }
+
+    /// Where reports go: to the replica that acknowledged last, for it can reach the store.
+    pub(super) fn preferred_link(&self) -> Option<u64> {
+        let mut open = self.sessions.values().filter(|session| session.is_welcome);
+        let acknowledging = open.clone().find(|session| Some(&session.listed_as) == self.acknowledging.as_ref());
+        acknowledging.or_else(|| open.next()).map(|session| session.link)
     }
 }
 
