@@ -118,16 +118,23 @@ impl Control {
         Err(ServiceError::Contended)
     }
 
+    /// The connector that this very request has created before; an error if the name is somebody else's.
+    fn repeated(&self, request: &CreateConnector) -> Result<Option<ConnectorView>, ServiceError> {
+        let existing = self.cache.world().connector(&request.namespace, &request.name).cloned();
+        match existing {
+            None => Ok(None),
+            Some(existing) if request.request_id.is_some() && existing.value.request_id == request.request_id => {
+                Ok(Some(self.view(&existing.value)))
+            }
+            Some(_) => Err(ServiceError::AlreadyExists { name: request.name.to_string() }),
+        }
+    }
+
     async fn create(&self, request: CreateConnector, validated: Validated) -> Result<ConnectorView, ServiceError> {
         for _ in 0..TRIES {
             self.up_to_date().await?;
-            let existing = self.cache.world().connector(&request.namespace, &request.name).cloned();
-            if let Some(existing) = existing {
-                let repeated = request.request_id.is_some() && existing.value.request_id == request.request_id;
-                return match repeated {
-                    true => Ok(self.view(&existing.value)),
-                    false => Err(ServiceError::AlreadyExists { name: request.name.to_string() }),
-                };
+            if let Some(repeated) = self.repeated(&request)? {
+                return Ok(repeated);
             }
             let now = self.clock.wall();
             let connector = Connector {
@@ -182,14 +189,9 @@ impl Service for Control {
     async fn create_connector(&self, mut request: CreateConnector) -> Result<ConnectorView, ServiceError> {
         name_in_config(&mut request.config, &request.name)?;
         self.up_to_date().await?;
-        let existing = self.cache.world().connector(&request.namespace, &request.name).cloned();
-        if let Some(existing) = existing {
-            // Said before the config is judged; `create` decides.
-            let repeated = request.request_id.is_some() && existing.value.request_id == request.request_id;
-            if !repeated {
-                return Err(ServiceError::AlreadyExists { name: request.name.to_string() });
-            }
-            return Ok(self.view(&existing.value));
+        // Said before the config is judged, and looked at again before anything is stored.
+        if let Some(repeated) = self.repeated(&request)? {
+            return Ok(repeated);
         }
         let validated = self.validate(&request.config).await?;
         self.create(request, validated).await

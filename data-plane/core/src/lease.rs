@@ -21,7 +21,8 @@ pub struct Lease {
     length: Duration,
     next: u64,
     sent: VecDeque<(u64, Monotonic)>,
-    acknowledged: Option<(u64, Monotonic)>,
+    /// The highest heartbeat acknowledged so far; they count from 1.
+    acknowledged: u64,
     /// The deadline: moved on only by what happened before it.
     until: Option<Monotonic>,
     /// Known replicas, with the latest moment that each proved unable to grant.
@@ -31,7 +32,7 @@ pub struct Lease {
 impl Lease {
     /// No lease yet: the deadline is in the past until the first acknowledgement.
     pub fn new(length: Duration) -> Lease {
-        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: None, until: None, replicas: BTreeMap::new() }
+        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: 0, until: None, replicas: BTreeMap::new() }
     }
 
     /// As Welcome says; margins are taken off by the control plane.
@@ -73,7 +74,7 @@ impl Lease {
 
     /// The highest heartbeat acknowledged so far.
     pub fn acknowledged_number(&self) -> u64 {
-        self.acknowledged.map_or(0, |(number, _)| number)
+        self.acknowledged
     }
 
     /// A replica stored a heartbeat.
@@ -82,9 +83,7 @@ impl Lease {
             *evidence = None;
         }
         let Some(at) = self.sent_at(number) else { return };
-        if self.acknowledged.is_none_or(|(known, _)| known < number) {
-            self.acknowledged = Some((number, at));
-        }
+        self.acknowledged = self.acknowledged.max(number);
         self.until = self.until.max(Some(at + self.length));
         self.extend();
         while self.sent.front().is_some_and(|(first, _)| *first < number.saturating_sub(16)) {

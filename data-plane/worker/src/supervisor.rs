@@ -24,7 +24,7 @@ use data_plane_core::{
 use parking_lot::Mutex;
 use proto::worker_v1::{self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -244,9 +244,8 @@ impl Supervisor {
     }
 
     fn listed(&mut self, list: wire::ReplicaList) {
-        let listed: BTreeSet<String> = list.addresses.into_iter().collect();
         // One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
-        for address in listed {
+        for address in list.addresses {
             self.lease.know(address.clone());
             self.dial(address);
         }

@@ -279,7 +279,7 @@ pub struct TaskConfig {
         ::prost::alloc::string::String,
     >,
 }
-/// A planner's result, accepted iff epoch and config generation are current.
+/// A planner's result, accepted iff its grant is current and for the connector's present config.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportTaskSet {
     /// As in UnitReport.
@@ -291,7 +291,7 @@ pub struct ReportTaskSet {
     /// The planner's grant.
     #[prost(message, optional, tag = "3")]
     pub epoch: ::core::option::Option<Epoch>,
-    /// Generation of the config it planned from.
+    /// Generation of the config it planned from; for people who trace it.
     #[prost(uint64, tag = "4")]
     pub config_generation: u64,
     /// The tasks in order.
