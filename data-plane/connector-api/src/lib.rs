@@ -29,4 +29,6 @@ pub use sink::{
 pub use source::{
     BatchLimits, Poll, ProducedTo, RecordAck, SourceTask, SourceTaskContext, SourceTaskControl, TransactionContext,
 };
-pub use transform::{Failure, Outcome, Predicate, Selected, Stage, Transformation};
+pub use transform::{
+    Failure, Outcome, PerRecord, Predicate, RecordTransform, Selected, Stage, Transformation, Verdict,
+};

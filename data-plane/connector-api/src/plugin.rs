@@ -13,7 +13,7 @@ use crate::error::ConnectError;
 use crate::provider::ConfigProvider;
 use crate::sink::SinkTask;
 use crate::source::SourceTask;
-use crate::transform::{Predicate, Transformation};
+use crate::transform::{PerRecord, Predicate, RecordTransform, Transformation};
 
 /// Kinds of plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +108,21 @@ impl Factory {
     /// A header converter made by a function.
     pub fn header_converter<C: HeaderConverter + 'static>(make: fn() -> C) -> Self {
         Self::HeaderConverter(Arc::new(move || Box::new(make())))
+    }
+
+    /// A transform of single records made by a function.
+    pub fn transformation<T: RecordTransform + 'static>(make: fn() -> T) -> Self {
+        Self::Transformation(Arc::new(move || Box::new(PerRecord(make()))))
+    }
+
+    /// A predicate made by a function.
+    pub fn predicate<P: Predicate + 'static>(make: fn() -> P) -> Self {
+        Self::Predicate(Arc::new(move || Box::new(make())))
+    }
+
+    /// A config provider made by a function.
+    pub fn config_provider<P: ConfigProvider + 'static>(make: fn() -> P) -> Self {
+        Self::ConfigProvider(Arc::new(move || Box::new(make())))
     }
 
     /// The kind of what it makes.

@@ -1,6 +1,6 @@
 //! Transformations and predicates: on batches, with an outcome a record.
 
-use data_plane_record::RecordBatch;
+use data_plane_record::{OpenRecord, RecordBatch};
 
 use crate::config_def::{Config, ConfigDef};
 use crate::error::ConnectError;
@@ -60,10 +60,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// A failure in a stage, of the plugin of this Java class.
+    #[must_use]
+    pub fn failed(stage: Stage, class: impl Into<String>, cause: ConnectError) -> Self {
+        Self::Failed(Box::new(Failure { stage, class: class.into(), cause }))
+    }
+
     /// Whether the record goes on.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        *self == Self::Ok
+        matches!(self, Self::Ok)
     }
 }
 
@@ -87,7 +93,7 @@ impl Selected<'_> {
     }
 }
 
-/// A single message transform, on a batch at a time.
+/// A single message transform, on a batch at a time. One that treats each record by itself is written as a [`RecordTransform`].
 pub trait Transformation: Send {
     /// Sets it up; called once, first.
     ///
@@ -99,9 +105,66 @@ pub trait Transformation: Send {
     fn config_def(&self) -> ConfigDef;
 
     /// Transforms the selected rows whose outcome is [`Outcome::Ok`], in order, and sets the outcome of those that it drops or
-    /// that fail. The number and order of rows stay; `outcomes` has one entry a row. After a failed row it leaves the rest
-    /// alone: the runtime calls again for them.
+    /// that fail. The number and order of rows stay; `outcomes` has one entry a row. A row that fails stays as it was: the
+    /// runtime may call again for it, if its error is retriable.
     fn apply(&mut self, batch: &mut RecordBatch, selected: Selected<'_>, outcomes: &mut [Outcome]);
+}
+
+/// What a [`RecordTransform`] decides about a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Verdict {
+    Keep,
+    Drop,
+}
+
+/// A transform that treats each record by itself. [`PerRecord`] makes a [`Transformation`] of it.
+pub trait RecordTransform: Send {
+    /// Full Java class name, for failures.
+    fn class(&self) -> &'static str;
+
+    /// As [`Transformation::configure`].
+    ///
+    /// # Errors
+    /// A `ConfigException` that names the key.
+    fn configure(&mut self, config: &Config) -> Result<(), ConnectError>;
+
+    /// Its config keys.
+    fn config_def(&self) -> ConfigDef;
+
+    /// Changes a record in place, or says that it is dropped.
+    ///
+    /// # Errors
+    /// What is wrong with the record, which must then be left as it was.
+    fn apply(&mut self, record: &mut OpenRecord<'_>) -> Result<Verdict, ConnectError>;
+}
+
+/// A [`RecordTransform`] as a [`Transformation`].
+#[derive(Debug)]
+pub struct PerRecord<T>(pub T);
+
+impl<T: RecordTransform> Transformation for PerRecord<T> {
+    fn configure(&mut self, config: &Config) -> Result<(), ConnectError> {
+        self.0.configure(config)
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        self.0.config_def()
+    }
+
+    fn apply(&mut self, batch: &mut RecordBatch, selected: Selected<'_>, outcomes: &mut [Outcome]) {
+        batch.rewrite(|row, record| {
+            let Some(outcome) = outcomes.get_mut(row).filter(|outcome| outcome.is_ok() && selected.contains(row))
+            else {
+                return;
+            };
+            match self.0.apply(record) {
+                Ok(Verdict::Keep) => {}
+                Ok(Verdict::Drop) => *outcome = Outcome::Dropped,
+                Err(cause) => *outcome = Outcome::failed(Stage::Transformation, self.0.class(), cause),
+            }
+        });
+    }
 }
 
 /// A condition on records.

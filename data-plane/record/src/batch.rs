@@ -1,6 +1,10 @@
 //! A batch of records: rows, grouped in runs that share topic, schemas and source partition.
 
+mod open;
+
 use std::sync::Arc;
+
+pub use open::{OpenRecord, Side};
 
 use crate::arena::{Arena, Span};
 use crate::offset_map::{SourceOffset, SourcePartition};
@@ -42,21 +46,24 @@ impl RunHead {
         same_text(&self.topic, &other.topic)
             && same_pointer(self.key_schema.as_ref(), other.key_schema.as_ref())
             && same_pointer(self.value_schema.as_ref(), other.value_schema.as_ref())
-            && match (&self.source_partition, &other.source_partition) {
-                (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
-                (None, None) => true,
-                _ => false,
-            }
-            && match (&self.offset_field, &other.offset_field) {
-                (Some(a), Some(b)) => same_text(a, b),
-                (None, None) => true,
-                _ => false,
-            }
-            && match (&self.origin, &other.origin) {
-                (Some(a), Some(b)) => a.partition == b.partition && same_text(&a.topic, &b.topic),
-                (None, None) => true,
-                _ => false,
-            }
+            && self.same_place(other)
+    }
+
+    /// Whether source partition, offset field and origin are the same.
+    fn same_place(&self, other: &Self) -> bool {
+        (match (&self.source_partition, &other.source_partition) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (None, None) => true,
+            _ => false,
+        }) && match (&self.offset_field, &other.offset_field) {
+            (Some(a), Some(b)) => same_text(a, b),
+            (None, None) => true,
+            _ => false,
+        } && match (&self.origin, &other.origin) {
+            (Some(a), Some(b)) => a.partition == b.partition && same_text(&a.topic, &b.topic),
+            (None, None) => true,
+            _ => false,
+        }
     }
 }
 

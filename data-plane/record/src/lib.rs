@@ -15,7 +15,8 @@ pub mod values;
 
 pub use arena::{Arena, Span};
 pub use batch::{
-    BatchParts, Header, Headers, NO_TIMESTAMP, Origin, Position, RecordBatch, Row, Run, RunHead, TimestampType,
+    BatchParts, Header, Headers, NO_TIMESTAMP, OpenRecord, Origin, Position, RecordBatch, Row, Run, RunHead, Side,
+    TimestampType,
 };
 pub use offset_map::{OffsetMap, OffsetValue, SourceOffset, SourcePartition};
 pub use schema::{Field, Schema, SchemaBuilder, SchemaType};

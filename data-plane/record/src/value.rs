@@ -8,9 +8,10 @@ use crate::schema::Schema;
 /// A Connect value. It may disagree with the schema beside it: converters and transforms check what they need.
 ///
 /// Equality is structural; spans compare as spans, so compare values of different batches through their accessors.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Value {
+    #[default]
     Null,
     Boolean(bool),
     Int8(i8),
