@@ -275,6 +275,48 @@ fn a_topic_is_made_once(fixture: &Fixture) {
     assert!(!admin.cluster_id(DEADLINE).unwrap().is_empty());
 }
 
+fn a_topic_that_cannot_be_is_refused_by_name(fixture: &Fixture) {
+    if fixture.mock.is_some() {
+        return;
+    }
+    let mut admin = fixture.broker.admin(&fixture.config(), DEADLINE).unwrap();
+    let name = format!("{}-refused", fixture.prefix);
+    let mut refused = |partitions, replication_factor, configs: &[(&str, &str)]| {
+        let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let topic = NewTopic { name: name.clone(), partitions, replication_factor, configs };
+        let error = admin.ensure_topic(&topic, DEADLINE).unwrap_err();
+        assert!(!error.retriable() && error.to_string().contains(&name), "{error}");
+        assert_eq!(admin.partition_count(&name, DEADLINE).unwrap(), None);
+        error.java_class().rsplit('.').next().unwrap_or_default()
+    };
+    for count in [0, -2, i32::MAX] {
+        assert_eq!(refused(count, 1, &[]), "InvalidPartitionsException");
+        assert_eq!(refused(1, count, &[]), "InvalidReplicationFactorException");
+    }
+    // What only a real broker knows.
+    if fixture.prefix != "memory" {
+        assert_eq!(refused(1, 9_000, &[]), "InvalidReplicationFactorException");
+        assert_eq!(refused(1, 1, &[("no.such.setting", "1")]), "InvalidConfigurationException");
+        assert_eq!(refused(1, 1, &[("retention.ms", "soon")]), "InvalidConfigurationException");
+    }
+}
+
+fn the_brokers_defaults_are_asked_for_by_minus_one(fixture: &Fixture) {
+    if fixture.mock.is_some() {
+        return;
+    }
+    let name = format!("{}-defaults", fixture.prefix);
+    let mut admin = fixture.broker.admin(&fixture.config(), DEADLINE).unwrap();
+    let topic = NewTopic { name: name.clone(), partitions: -1, replication_factor: -1, configs: Vec::new() };
+    assert!(admin.ensure_topic(&topic, DEADLINE).unwrap());
+    assert!(admin.partition_count(&name, DEADLINE).unwrap().is_some_and(|count| count > 0));
+    // The other one given: three partitions with the default replication.
+    let name = format!("{}-some-defaults", fixture.prefix);
+    let topic = NewTopic { name: name.clone(), partitions: 3, ..topic };
+    assert!(admin.ensure_topic(&topic, DEADLINE).unwrap());
+    assert_eq!(admin.partition_count(&name, DEADLINE).unwrap(), Some(3));
+}
+
 fn all(fixture: &Fixture) {
     what_is_produced_is_consumed_whole(fixture);
     a_group_resumes_at_its_commit(fixture);
@@ -282,6 +324,8 @@ fn all(fixture: &Fixture) {
     pause_holds_rows_back_and_seek_repeats_them(fixture);
     a_log_is_read_to_its_end(fixture);
     a_topic_is_made_once(fixture);
+    a_topic_that_cannot_be_is_refused_by_name(fixture);
+    the_brokers_defaults_are_asked_for_by_minus_one(fixture);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What can go wrong between us and a Kafka cluster.
 
+use crate::java_errors;
+
 /// A failed client operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerError {
@@ -55,26 +57,72 @@ impl BrokerError {
             Self::Kafka { code, .. } => *code,
         };
         match code {
-            "TOPIC_AUTHORIZATION_FAILED" => "org.apache.kafka.common.errors.TopicAuthorizationException",
-            "GROUP_AUTHORIZATION_FAILED" => "org.apache.kafka.common.errors.GroupAuthorizationException",
-            "CLUSTER_AUTHORIZATION_FAILED" => "org.apache.kafka.common.errors.ClusterAuthorizationException",
-            "SASL_AUTHENTICATION_FAILED" | "_AUTHENTICATION" => {
-                "org.apache.kafka.common.errors.SaslAuthenticationException"
-            }
+            "_AUTHENTICATION" => "org.apache.kafka.common.errors.SaslAuthenticationException",
             "_SSL" => "org.apache.kafka.common.errors.SslAuthenticationException",
-            "MSG_SIZE_TOO_LARGE" | "INVALID_MSG_SIZE" => "org.apache.kafka.common.errors.RecordTooLargeException",
-            "UNKNOWN_TOPIC_OR_PART" | "_UNKNOWN_TOPIC" | "_UNKNOWN_PARTITION" => {
+            "_UNKNOWN_TOPIC" | "_UNKNOWN_PARTITION" => {
                 "org.apache.kafka.common.errors.UnknownTopicOrPartitionException"
             }
-            "TOPIC_EXCEPTION" => "org.apache.kafka.common.errors.InvalidTopicException",
-            "INVALID_REPLICATION_FACTOR" => "org.apache.kafka.common.errors.InvalidReplicationFactorException",
-            "INVALID_RECORD" => "org.apache.kafka.common.InvalidRecordException",
-            "_MSG_TIMED_OUT" | "_TIMED_OUT" | "REQUEST_TIMED_OUT" | "_TRANSPORT" | "_ALL_BROKERS_DOWN" => {
+            "_UNSUPPORTED_FEATURE" => "org.apache.kafka.common.errors.UnsupportedVersionException",
+            "_MSG_TIMED_OUT" | "_TIMED_OUT" | "_TIMED_OUT_QUEUE" | "_TRANSPORT" | "_ALL_BROKERS_DOWN" | "_RESOLVE" => {
                 "org.apache.kafka.common.errors.TimeoutException"
             }
-            "FENCED_INSTANCE_ID" => "org.apache.kafka.common.errors.FencedInstanceIdException",
+            // What Java's consumer makes of them when it commits, the only call of ours that they answer.
             "ILLEGAL_GENERATION" | "UNKNOWN_MEMBER_ID" => "org.apache.kafka.clients.consumer.CommitFailedException",
-            _ => "org.apache.kafka.common.KafkaException",
+            code => java_errors::of(code).map_or("org.apache.kafka.common.KafkaException", |(class, _)| class),
         }
+    }
+
+    /// Whether Kafka did not allow it: an ACL is missing, or the credentials are wrong.
+    pub fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::Kafka {
+                code: "TOPIC_AUTHORIZATION_FAILED"
+                    | "GROUP_AUTHORIZATION_FAILED"
+                    | "CLUSTER_AUTHORIZATION_FAILED"
+                    | "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
+                    | "SASL_AUTHENTICATION_FAILED"
+                    | "_AUTHENTICATION",
+                ..
+            }
+        )
+    }
+
+    /// Whether the brokers are too old for the request.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Kafka { code: "UNSUPPORTED_VERSION" | "_UNSUPPORTED_FEATURE", .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kafka(code: &'static str) -> BrokerError {
+        BrokerError::Kafka {
+            operation: "creating a topic",
+            code,
+            message: String::new(),
+            retriable: false,
+            fatal: false,
+        }
+    }
+
+    #[test]
+    fn codes_have_javas_classes() {
+        for (code, class) in [
+            ("TOPIC_AUTHORIZATION_FAILED", "org.apache.kafka.common.errors.TopicAuthorizationException"),
+            ("INVALID_REPLICATION_FACTOR", "org.apache.kafka.common.errors.InvalidReplicationFactorException"),
+            ("INVALID_CONFIG", "org.apache.kafka.common.errors.InvalidConfigurationException"),
+            ("MSG_SIZE_TOO_LARGE", "org.apache.kafka.common.errors.RecordTooLargeException"),
+            ("INVALID_RECORD", "org.apache.kafka.common.InvalidRecordException"),
+            ("_TRANSPORT", "org.apache.kafka.common.errors.TimeoutException"),
+            ("UNKNOWN_MEMBER_ID", "org.apache.kafka.clients.consumer.CommitFailedException"),
+            ("_NOBODY_KNOWS", "org.apache.kafka.common.KafkaException"),
+        ] {
+            assert_eq!(kafka(code).java_class(), class);
+        }
+        assert!(kafka("CLUSTER_AUTHORIZATION_FAILED").is_denied() && !kafka("INVALID_CONFIG").is_denied());
+        assert!(kafka("UNSUPPORTED_VERSION").is_unsupported());
     }
 }

@@ -7,6 +7,7 @@ mod admin;
 pub mod client_config;
 mod consumer;
 mod error;
+mod java_errors;
 #[expect(unsafe_code, reason = "librdkafka's C interface; every block states why it is sound")]
 pub mod kafka;
 mod log_reader;

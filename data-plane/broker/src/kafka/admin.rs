@@ -10,6 +10,9 @@ use sys::rd_kafka_resp_err_t as Code;
 use super::native::{Client, c_string, check, error, millis, slice, text};
 use crate::{Admin, BrokerError, NewTopic};
 
+/// librdkafka takes no longer timeout for an administrative request: an hour.
+const MAX_TIMEOUT_MS: i32 = 3_600_000;
+
 pub(super) struct KafkaAdmin {
     client: Client,
 }
@@ -23,6 +26,7 @@ impl KafkaAdmin {
 impl Admin for KafkaAdmin {
     fn ensure_topic(&mut self, topic: &NewTopic, timeout: Duration) -> Result<bool, BrokerError> {
         const OPERATION: &str = "creating a topic";
+        topic.check()?;
         let request = NativeTopic::new(topic)?;
         let answers = self.client.new_queue();
         let mut requests = [request.0];
@@ -32,7 +36,10 @@ impl Admin for KafkaAdmin {
                 self.client.handle(),
                 sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             );
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout).max(1), ptr::null_mut(), 0);
+            let limit_ms = millis(timeout).clamp(1, MAX_TIMEOUT_MS);
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, limit_ms, ptr::null_mut(), 0);
+            // The broker answers when the topic is there, or when this time is over.
+            sys::rd_kafka_AdminOptions_set_operation_timeout(options, limit_ms, ptr::null_mut(), 0);
             sys::rd_kafka_CreateTopics(self.client.handle(), requests.as_mut_ptr(), 1, options, answers.0);
             sys::rd_kafka_AdminOptions_destroy(options);
         }

@@ -235,7 +235,8 @@ fn follow(shared: &Shared, mut on_record: OnLogRecord) {
 fn fail(shared: &Shared, code: Code) {
     let problem = error("reading a log", code);
     tracing::warn!(topic = shared.name, %problem, "reading a log");
-    if !problem.retriable() {
+    // A log whose topic is gone is not read on, though Kafka counts that among what passes.
+    if !problem.retriable() || code == Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
         shared.progress.lock().failure = Some(problem);
         shared.moved.notify_all();
     }

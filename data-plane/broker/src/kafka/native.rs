@@ -10,7 +10,7 @@ use sys::rd_kafka_resp_err_t as Code;
 use tokio::sync::Notify;
 
 use crate::client_config::{ClientKind, translate};
-use crate::{BrokerError, ClientConfig, TopicPartition};
+use crate::{BrokerError, ClientConfig, TopicPartition, java_errors};
 
 /// What all clients start from: Java's pace of reconnecting (librdkafka's goes up to 10 seconds), quiet idle closes.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -399,17 +399,10 @@ fn is_retriable(code: Code) -> bool {
             code,
             Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
                 | Code::RD_KAFKA_RESP_ERR__WAIT_COORD
-                | Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
-                | Code::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
-                | Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR
+                // Java gives the call up and joins the group again; librdkafka joins by itself.
                 | Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS
-                | Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
-                | Code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
-                | Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
-                | Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS
-                | Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND
-                | Code::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
         )
+        || java_errors::of(name(code)).is_some_and(|(_, retriable)| retriable)
 }
 
 /// A C string, or an error that names what holds a zero byte.

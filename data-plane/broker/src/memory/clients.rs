@@ -143,6 +143,7 @@ impl MemoryAdmin {
 
 impl Admin for MemoryAdmin {
     fn ensure_topic(&mut self, topic: &NewTopic, _: Duration) -> Result<bool, BrokerError> {
+        topic.check()?;
         let mut state = self.cluster.state.lock();
         let is_new = !state.topics.contains_key(&topic.name);
         if is_new {
