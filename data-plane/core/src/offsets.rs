@@ -226,6 +226,3 @@ pub fn murmur2(data: &[u8]) -> i32 {
 pub fn partition_for(key: &[u8], partitions: NonZeroU32) -> i32 {
     ((murmur2(key) as u32 & 0x7fff_ffff) % partitions) as i32
 }
-
-#[cfg(test)]
-mod tests;

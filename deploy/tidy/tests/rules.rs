@@ -8,7 +8,7 @@ fn nothing(broken: Vec<String>) {
 }
 
 /// Which workspace crates a crate may depend on, besides tests. The arrows of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("proto", &[]),
     ("control-plane/core", &[]),
     ("control-plane/store", &["control-plane-core"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("data-plane/record", &[]),
     ("data-plane/connector-api", &["data-plane-record"]),
     ("data-plane/converters", &["data-plane-connector-api", "data-plane-record"]),
+    ("data-plane/transforms", &["data-plane-connector-api", "data-plane-record"]),
     ("data-plane/connectors/file", &["data-plane-connector-api", "data-plane-record"]),
     ("data-plane/core", &["data-plane-record"]),
     ("data-plane/broker", &["data-plane-core"]),
@@ -40,6 +41,16 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("cli", &["control-plane-server", "control-plane-store", "data-plane-worker", "proto"]),
     ("deploy/e2e", &[]),
     ("deploy/bench", &["deploy-e2e"]),
+    (
+        "deploy/golden",
+        &[
+            "data-plane-connector-api",
+            "data-plane-converters",
+            "data-plane-core",
+            "data-plane-record",
+            "data-plane-transforms",
+        ],
+    ),
     ("deploy/tidy", &[]),
 ];
 

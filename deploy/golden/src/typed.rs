@@ -33,6 +33,11 @@ fn integer(json: &Json) -> i64 {
     json.as_i64().unwrap_or_else(|| json.as_str().expect("an integer").parse().expect("an integer"))
 }
 
+/// An integer, or none for null.
+pub(crate) fn optional_integer(json: &Json) -> Option<i64> {
+    (!json.is_null()).then(|| integer(json))
+}
+
 fn float<T: std::str::FromStr>(json: &Json) -> T {
     let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
     text.parse().ok().expect("a float")

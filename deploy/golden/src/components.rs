@@ -1,0 +1,37 @@
+//! One module a kind of component: sets it up as a case says, applies it, compares.
+
+mod converters;
+mod offsets;
+mod records;
+mod transforms;
+mod values;
+
+use std::sync::LazyLock;
+
+use data_plane_connector_api::{Config, PluginKind, Plugins};
+use serde_json::Value as Json;
+
+/// Everything that is built in.
+static PLUGINS: LazyLock<Plugins> =
+    LazyLock::new(|| Plugins::new(&[&data_plane_converters::Converters, &data_plane_transforms::Transforms]));
+
+/// Runs a case of a component (a Java class); an error tells the difference.
+pub(crate) fn run(component: &str, case: &Json) -> Result<(), String> {
+    let is = |kind| PLUGINS.find(kind, component).is_ok();
+    match component {
+        "org.apache.kafka.connect.data.Values" => values::run(case),
+        "org.apache.kafka.connect.storage.OffsetStorageWriter"
+        | "org.apache.kafka.connect.storage.OffsetUtils"
+        | "org.apache.kafka.common.utils.Utils" => offsets::run(case),
+        _ if is(PluginKind::Converter) || is(PluginKind::HeaderConverter) => converters::run(component, case),
+        _ if component.contains(".predicates.") => transforms::test(component, case),
+        _ if component.starts_with("org.apache.kafka.connect.transforms.") => transforms::apply(component, case),
+        _ => Err("no such component".to_owned()),
+    }
+}
+
+/// The config of a case.
+fn config_of(case: &Json) -> Config {
+    let entries = case["config"].as_object().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
