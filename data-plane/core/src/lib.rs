@@ -3,6 +3,7 @@
 pub mod acks;
 pub mod assignment;
 pub mod backoff;
+pub mod client_overrides;
 pub mod lease;
 pub mod offsets;
 pub mod report;
