@@ -183,6 +183,18 @@ impl ValueMap {
         self.entries.iter().find(|(known, _)| known.as_str(arena) == Some(key)).map(|(_, value)| value)
     }
 
+    /// The value under a text key, to be changed in place.
+    #[must_use]
+    pub fn get_str_mut(&mut self, arena: &Arena, key: &str) -> Option<&mut Value> {
+        self.entries.iter_mut().find(|(known, _)| known.as_str(arena) == Some(key)).map(|(_, value)| value)
+    }
+
+    /// Takes the entry with this text key out; the others keep their order.
+    pub fn remove_str(&mut self, arena: &Arena, key: &str) -> Option<Value> {
+        let at = self.entries.iter().position(|(known, _)| known.as_str(arena) == Some(key))?;
+        Some(self.entries.remove(at).1)
+    }
+
     /// Entries in insertion order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
         self.entries.iter().map(|(key, value)| (key, value))
@@ -198,6 +210,16 @@ impl ValueMap {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+impl IntoIterator for ValueMap {
+    type Item = (Value, Value);
+    type IntoIter = std::vec::IntoIter<(Value, Value)>;
+
+    /// Entries in insertion order.
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
     }
 }
 
@@ -238,4 +260,23 @@ pub struct Decimal {
     pub unscaled: Box<[u8]>,
     /// Digits after the point; may be negative.
     pub scale: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_by_text_wherever_it_is_held() {
+        let mut arena = Arena::default();
+        let mut map = ValueMap::new();
+        map.push(Value::Int8(1), Value::Int8(1));
+        map.push(Value::StringSpan(arena.push(b"a")), Value::Int8(2));
+        map.push(Value::String("b".into()), Value::Int8(3));
+        *map.get_str_mut(&arena, "a").expect("there") = Value::Int8(4);
+        assert_eq!(map.remove_str(&arena, "b"), Some(Value::Int8(3)));
+        assert_eq!((map.remove_str(&arena, "b"), map.get_str_mut(&arena, "1")), (None, None));
+        let values: Vec<_> = map.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [Value::Int8(1), Value::Int8(4)]);
+    }
 }

@@ -20,6 +20,7 @@ pub use convert::{
     to_boolean, to_byte, to_date, to_decimal, to_double, to_float, to_integer, to_list, to_long, to_map, to_short,
     to_struct, to_time, to_timestamp,
 };
+pub use digits::with_ascii_digits;
 pub use infer::infer_schema;
 pub use parse::{DEEPEST, parse_string};
 pub use text::{to_string, write_string};

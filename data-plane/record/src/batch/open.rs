@@ -41,6 +41,12 @@ impl OpenRecord<'_> {
         self.changed.topic.as_ref().unwrap_or(&self.head.topic)
     }
 
+    /// The record's topic as a text value of the batch.
+    pub fn topic_value(&mut self) -> Value {
+        let topic = self.changed.topic.as_ref().unwrap_or(&self.head.topic);
+        Value::StringSpan(self.arena.push(topic.as_bytes()))
+    }
+
     /// Sends the record to another topic.
     pub fn set_topic(&mut self, topic: Arc<str>) {
         self.changed.topic = Some(topic);
@@ -223,6 +229,7 @@ mod tests {
         batch.rewrite(|index, record| {
             if index == 1 {
                 record.set_topic("b".into());
+                assert_eq!(record.topic_value().as_str(record.arena), Some("b"));
             }
         });
         assert_eq!(lengths(&batch), [("a".to_owned(), 1), ("b".to_owned(), 3)]);

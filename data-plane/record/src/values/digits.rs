@@ -16,8 +16,9 @@ fn ascii_digit(character: char) -> Option<char> {
     char::from_digit(code - zero, 10)
 }
 
-/// The text with all digits as ASCII ones.
-pub(super) fn with_ascii_digits(text: &str) -> Cow<'_, str> {
+/// The text with all digits as ASCII ones: what `Integer.parseInt` and `new BigDecimal` make of them.
+#[must_use]
+pub fn with_ascii_digits(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
