@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod parse;
+mod specs;
 
 pub use parse::Parsed;
+pub use specs::{CastSpec, cast_spec, renames};
 
 /// A connector's, task's or plugin's config: text by key.
 pub type Config = BTreeMap<String, String>;
@@ -91,6 +93,16 @@ pub enum Validator {
     UniqueAliases,
     /// A list without empty or repeated entries.
     UniqueNonEmptyValues,
+    /// A list with entries, none of them empty or repeated.
+    SomeUniqueNonEmptyValues,
+    /// A list with entries.
+    NonEmptyList,
+    /// Any value but null.
+    NonNull,
+    /// Types to cast fields to; see [`cast_spec`].
+    CastSpec,
+    /// Pairs of old and new names; see [`renames`].
+    Renames,
 }
 
 /// One config key.

@@ -166,13 +166,15 @@ impl Plugin {
         self.factory.kind()
     }
 
-    /// Names under which Connect finds it: the full class name, the simple name, the simple name up to its kind's suffix.
+    /// Names under which it is found. Connect's are the full class name, the simple name, the simple name up to its kind's suffix.
+    /// Transforms of keys and values share simple names (`Key`, `Value`); they are also found by `Cast$Value`.
     #[must_use]
     pub fn aliases(&self) -> Vec<&str> {
         let simple = self.class.rsplit(['.', '$']).next().unwrap_or(&self.class);
         let mut names = vec![self.class.as_str()];
         let pruned = simple.rfind(self.kind().interface()).filter(|&at| at > 0).map(|at| &simple[..at]);
-        for name in [Some(simple), pruned].into_iter().flatten() {
+        let sided = self.class.rsplit('.').next().filter(|_| self.kind() == PluginKind::Transformation);
+        for name in [Some(simple), pruned, sided].into_iter().flatten() {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -295,5 +297,65 @@ impl Plugins {
             }),
             several => Err(UnknownPlugin::Ambiguous { kind, name: name.to_owned(), found: list(several) }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_plane_record::OpenRecord;
+
+    use super::*;
+    use crate::config_def::Config;
+    use crate::transform::Verdict;
+
+    struct Nothing;
+
+    impl RecordTransform for Nothing {
+        fn class(&self) -> &'static str {
+            "Nothing"
+        }
+
+        fn configure(&mut self, _config: &Config) -> Result<(), ConnectError> {
+            Ok(())
+        }
+
+        fn config_def(&self) -> ConfigDef {
+            ConfigDef::default()
+        }
+
+        fn apply(&mut self, _record: &mut OpenRecord<'_>) -> Result<Verdict, ConnectError> {
+            Ok(Verdict::Keep)
+        }
+    }
+
+    struct Source;
+
+    impl PluginSource for Source {
+        fn plugins(&self) -> Vec<Plugin> {
+            ["org.x.Hoist$Key", "org.x.Hoist$Value", "org.x.Cast$Value", "org.x.FilterTransformation"]
+                .map(|class| Plugin {
+                    class: class.to_owned(),
+                    version: "1".to_owned(),
+                    config_def: ConfigDef::default(),
+                    factory: Factory::transformation(|| Nothing),
+                })
+                .into()
+        }
+    }
+
+    #[test]
+    fn transforms_are_found_by_simple_name_and_side() {
+        let plugins = Plugins::new(&[&Source]);
+        let find = |name| plugins.find(PluginKind::Transformation, name).map(|plugin| plugin.class.as_str());
+        assert_eq!(find("Hoist$Key"), Ok("org.x.Hoist$Key"));
+        assert_eq!(find("Cast$Value"), Ok("org.x.Cast$Value"));
+        assert_eq!(find("Key"), Ok("org.x.Hoist$Key"));
+        assert_eq!(find("Filter"), Ok("org.x.FilterTransformation"));
+        assert!(matches!(find("Value"), Err(UnknownPlugin::Ambiguous { .. })));
+        assert!(matches!(find("Hoist"), Err(UnknownPlugin::NotFound { .. })));
+        let text = find("Hoist.Key").expect_err("unknown").to_string();
+        assert!(text.starts_with(
+            "Failed to find any class that implements Transformation and which name matches Hoist.Key, available"
+        ));
     }
 }

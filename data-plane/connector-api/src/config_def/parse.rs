@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, ConfigDef, ConfigKey, ConfigType, ConfigValue, Validator};
+use super::{Config, ConfigDef, ConfigKey, ConfigType, ConfigValue, Validator, specs};
 use crate::error::ConnectError;
 
 /// A parsed value.
@@ -29,6 +29,11 @@ impl ParsedValue {
             Self::Password(_) => Some("[hidden]".to_owned()),
             Self::List(items) => Some(items.join(",")),
         }
+    }
+
+    /// A list's entries; of other values, none.
+    fn items(&self) -> &[String] {
+        if let Self::List(items) = self { items } else { &[] }
     }
 
     /// The value as Java prints it in error texts.
@@ -77,7 +82,7 @@ impl Parsed {
     /// A LIST key; null is empty.
     #[must_use]
     pub fn list(&self, name: &str) -> &[String] {
-        if let Some(ParsedValue::List(items)) = self.values.get(name) { items } else { &[] }
+        self.values.get(name).map_or(&[], ParsedValue::items)
     }
 }
 
@@ -200,12 +205,25 @@ fn check(validator: &Validator, name: &str, value: &ParsedValue) -> Option<Strin
         (Validator::UniqueAliases, ParsedValue::List(items)) if has_repeats(items) => {
             "Duplicate alias provided.".to_owned()
         }
-        (Validator::UniqueNonEmptyValues, ParsedValue::List(items)) => {
-            if items.iter().any(String::is_empty) {
-                return Some(format!("Configuration '{name}' values must not be empty."));
-            }
-            return has_repeats(items).then(|| format!("Configuration '{name}' values must not be duplicated."));
+        (Validator::SomeUniqueNonEmptyValues, ParsedValue::Null) => {
+            return Some(format!("Configuration '{name}' values must not be null."));
         }
+        (Validator::SomeUniqueNonEmptyValues, ParsedValue::List(items)) if items.is_empty() => {
+            return Some(format!(
+                "Configuration '{name}' must not be empty. Valid values include: any non-empty value"
+            ));
+        }
+        (Validator::UniqueNonEmptyValues | Validator::SomeUniqueNonEmptyValues, ParsedValue::List(items)) => {
+            if has_repeats(items) {
+                return Some(format!("Configuration '{name}' values must not be duplicated."));
+            }
+            let has_empty = items.iter().any(String::is_empty);
+            return has_empty.then(|| format!("Configuration '{name}' values must not be empty."));
+        }
+        (Validator::NonEmptyList, value) if value.items().is_empty() => "Empty list".to_owned(),
+        (Validator::NonNull, ParsedValue::Null) => "entry must be non null".to_owned(),
+        (Validator::CastSpec, value) => return specs::cast_spec(value.items()).err().map(|error| error.message),
+        (Validator::Renames, value) => return specs::renames(value.items()).err().map(|error| error.message),
         _ => return None,
     };
     Some(invalid(name, &value.in_errors(), &why))
