@@ -2,10 +2,52 @@
 //!
 //! Each takes its class names, config keys and error texts from Connect 4.3.
 
-use data_plane_connector_api::{Plugin, PluginSource};
+mod drop_headers;
+mod extract_field;
+mod field_path;
+mod filter;
+mod hoist_field;
+mod insert_field;
+mod insert_header;
+mod replace_null;
+mod requirements;
+mod schema_cache;
+mod structs;
+
+use data_plane_connector_api::{Factory, Plugin, PluginSource, RecordTransform};
+use data_plane_record::Side;
+
+use drop_headers::DropHeaders;
+use extract_field::ExtractField;
+use filter::Filter;
+use hoist_field::HoistField;
+use insert_field::InsertField;
+use insert_header::InsertHeader;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
 pub const VERSION: &str = "4.3.0";
+
+/// The Java class of a transform of keys or of values.
+macro_rules! sided {
+    ($side:expr, $name:literal) => {
+        match $side {
+            data_plane_record::Side::Key => concat!("org.apache.kafka.connect.transforms.", $name, "$Key"),
+            data_plane_record::Side::Value => concat!("org.apache.kafka.connect.transforms.", $name, "$Value"),
+        }
+    };
+}
+use sided;
+
+/// The plugin of a transform.
+fn transform<T: RecordTransform + 'static>(make: fn() -> T) -> Plugin {
+    let made = make();
+    Plugin {
+        class: made.class().to_owned(),
+        version: VERSION.to_owned(),
+        config_def: made.config_def(),
+        factory: Factory::transformation(make),
+    }
+}
 
 /// The transforms and predicates of this crate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +55,16 @@ pub struct Transforms;
 
 impl PluginSource for Transforms {
     fn plugins(&self) -> Vec<Plugin> {
-        Vec::new()
+        vec![
+            transform(|| DropHeaders::default()),
+            transform(|| ExtractField::new(Side::Key)),
+            transform(|| ExtractField::new(Side::Value)),
+            transform(|| Filter),
+            transform(|| HoistField::new(Side::Key)),
+            transform(|| HoistField::new(Side::Value)),
+            transform(|| InsertField::new(Side::Key)),
+            transform(|| InsertField::new(Side::Value)),
+            transform(|| InsertHeader::default()),
+        ]
     }
 }
