@@ -93,6 +93,10 @@ pub enum Validator {
     UniqueAliases,
     /// A list without empty or repeated entries.
     UniqueNonEmptyValues,
+    /// A regular expression of Java ([`crate::JavaRegex`]); null is refused.
+    Regex,
+    /// All of these, up to the first that fails.
+    All(Vec<Validator>),
     /// A list with entries, none of them empty or repeated.
     SomeUniqueNonEmptyValues,
     /// A list with entries.

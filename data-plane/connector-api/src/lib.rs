@@ -8,6 +8,7 @@ pub mod config_def;
 mod connector;
 mod converter;
 mod error;
+pub mod java_regex;
 mod plugin;
 mod provider;
 mod sink;
@@ -21,6 +22,7 @@ pub use connector::{
 };
 pub use converter::{Converter, ConverterRole, HeaderConverter};
 pub use error::{Cause, ConnectError};
+pub use java_regex::JavaRegex;
 pub use plugin::{Factory, Make, Plugin, PluginKind, PluginSource, Plugins, UnknownPlugin};
 pub use provider::{ConfigData, ConfigProvider};
 pub use sink::{

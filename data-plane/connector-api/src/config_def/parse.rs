@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, ConfigDef, ConfigKey, ConfigType, ConfigValue, Validator, specs};
 use crate::error::ConnectError;
+use crate::java_regex::JavaRegex;
 
 /// A parsed value.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +94,7 @@ impl ConfigDef {
         self.keys
             .iter()
             .map(|key| {
-                let (value, errors) = examine(key, config);
+                let (value, errors) = examine(key, config, Repeats::Stay);
                 ConfigValue {
                     name: key.name.clone(),
                     value: value.shown(),
@@ -112,7 +113,7 @@ impl ConfigDef {
     pub fn parse(&self, config: &Config) -> Result<Parsed, ConnectError> {
         let mut parsed = Parsed::default();
         for key in &self.keys {
-            let (value, errors) = examine(key, config);
+            let (value, errors) = examine(key, config, Repeats::Go);
             if let Some(error) = errors.into_iter().next() {
                 return Err(ConnectError::config(error));
             }
@@ -122,11 +123,18 @@ impl ConfigDef {
     }
 }
 
+/// What becomes of repeated entries in lists of unique ones: Kafka refuses them when it validates, and takes them out when it parses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Stay,
+    Go,
+}
+
 /// The value of a key and all that is wrong with it. As in Kafka, a value that cannot be parsed is checked as null.
-fn examine(key: &ConfigKey, config: &Config) -> (ParsedValue, Vec<String>) {
+fn examine(key: &ConfigKey, config: &Config, repeats: Repeats) -> (ParsedValue, Vec<String>) {
     let mut errors = Vec::new();
     let given = config.get(&key.name).map(String::as_str);
-    let value = match given.or(key.default_value.as_deref()) {
+    let mut value = match given.or(key.default_value.as_deref()) {
         Some(text) => parse(key, text).unwrap_or_else(|error| {
             errors.push(error);
             ParsedValue::Null
@@ -137,6 +145,13 @@ fn examine(key: &ConfigKey, config: &Config) -> (ParsedValue, Vec<String>) {
         }
         None => ParsedValue::Null,
     };
+    if let ParsedValue::List(items) = &mut value
+        && repeats == Repeats::Go
+        && matches!(key.validator, Some(Validator::UniqueNonEmptyValues | Validator::SomeUniqueNonEmptyValues))
+    {
+        let mut seen = BTreeSet::new();
+        items.retain(|item| seen.insert(item.clone()));
+    }
     if let Some(error) = key.validator.as_ref().and_then(|validator| check(validator, &key.name, &value)) {
         errors.push(error);
     }
@@ -224,6 +239,17 @@ fn check(validator: &Validator, name: &str, value: &ParsedValue) -> Option<Strin
         (Validator::NonNull, ParsedValue::Null) => "entry must be non null".to_owned(),
         (Validator::CastSpec, value) => return specs::cast_spec(value.items()).err().map(|error| error.message),
         (Validator::Renames, value) => return specs::renames(value.items()).err().map(|error| error.message),
+        (Validator::Regex, ParsedValue::Text(pattern)) => match JavaRegex::new(pattern) {
+            Ok(_) => return None,
+            Err(error) => format!("Invalid regex: {error}"),
+        },
+        // In Java an accident, whose text users see.
+        (Validator::Regex, ParsedValue::Null) => {
+            "Invalid regex: Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null".to_owned()
+        }
+        (Validator::All(validators), value) => {
+            return validators.iter().find_map(|validator| check(validator, name, value));
+        }
         _ => return None,
     };
     Some(invalid(name, &value.in_errors(), &why))
@@ -231,4 +257,24 @@ fn check(validator: &Validator, name: &str, value: &ParsedValue) -> Option<Strin
 
 fn has_repeats(items: &[String]) -> bool {
     items.iter().collect::<BTreeSet<_>>().len() != items.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config_def::Importance;
+
+    #[test]
+    fn repeated_entries_are_refused_by_validation_only() {
+        let key = ConfigKey::required("fields", ConfigType::List, Importance::High, "Fields.");
+        let definition = ConfigDef::new([key.validator(Validator::SomeUniqueNonEmptyValues)]);
+        let config = |text: &str| Config::from([("fields".to_owned(), text.to_owned())]);
+        let errors = |text| definition.validate(&config(text)).remove(0).errors;
+        assert_eq!(errors("a,b,a"), ["Configuration 'fields' values must not be duplicated."]);
+        assert_eq!(errors("a,"), ["Configuration 'fields' values must not be empty."]);
+        assert_eq!(errors(""), ["Configuration 'fields' must not be empty. Valid values include: any non-empty value"]);
+        assert_eq!(definition.parse(&config("a,b,a")).expect("parses").list("fields"), ["a", "b"]);
+        let missing = definition.validate(&Config::new()).remove(0).errors;
+        assert_eq!(missing[1], "Configuration 'fields' values must not be null.");
+    }
 }
