@@ -1,5 +1,7 @@
 //! Transformations and predicates: on batches, with an outcome a record.
 
+use std::fmt;
+
 use data_plane_record::{OpenRecord, RecordBatch};
 
 use crate::config_def::{Config, ConfigDef};
@@ -43,8 +45,18 @@ pub struct Failure {
     pub stage: Stage,
     /// Java class name of the plugin that was at work.
     pub class: String,
+    /// Alias of the transform that was at work.
+    pub transform: Option<Box<str>>,
     /// The error.
     pub cause: ConnectError,
+}
+
+impl fmt::Display for Failure {
+    /// Stage, class and transform, in a few words.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "stage {}, class {}", self.stage.name(), self.class)?;
+        self.transform.iter().try_for_each(|alias| write!(formatter, ", transform {alias}"))
+    }
 }
 
 /// What became of a record in a stage.
@@ -63,7 +75,7 @@ impl Outcome {
     /// A failure in a stage, of the plugin of this Java class.
     #[must_use]
     pub fn failed(stage: Stage, class: impl Into<String>, cause: ConnectError) -> Self {
-        Self::Failed(Box::new(Failure { stage, class: class.into(), cause }))
+        Self::Failed(Box::new(Failure { stage, class: class.into(), transform: None, cause }))
     }
 
     /// Whether the record goes on.

@@ -7,4 +7,5 @@ pub mod client_overrides;
 pub mod lease;
 pub mod offsets;
 pub mod report;
+pub mod retry;
 pub mod time;

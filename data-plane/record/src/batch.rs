@@ -216,7 +216,7 @@ pub struct BatchParts<'a> {
 }
 
 /// Records in order, with the bytes they point at. Meant to be cleared and filled again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RecordBatch {
     /// Text and bytes of all rows.
     pub arena: Arena,
@@ -320,6 +320,36 @@ impl RecordBatch {
         }
     }
 
+    /// Keeps the rows that `keep` says, in order, and drops the others. Headers and text of dropped rows stay in memory.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let old = std::mem::take(&mut self.runs);
+        let mut firsts = old.iter().map(|run| run.first_row).skip(1).chain([usize::MAX]);
+        let mut ends = firsts.next().unwrap_or(usize::MAX);
+        let mut heads = old.iter().map(|run| &run.head);
+        let mut head = heads.next();
+        let (mut at, mut kept, mut is_new) = (0, 0, true);
+        let mut runs: Vec<Run> = Vec::with_capacity(old.len());
+        self.rows.retain(|_| {
+            while at >= ends {
+                ends = firsts.next().unwrap_or(usize::MAX);
+                head = heads.next();
+                is_new = true;
+            }
+            let is_kept = keep(at);
+            at += 1;
+            if is_kept {
+                if let (true, Some(head)) = (std::mem::take(&mut is_new), head)
+                    && !runs.last().is_some_and(|last| last.head.continues(head))
+                {
+                    runs.push(Run { first_row: kept, head: head.clone() });
+                }
+                kept += 1;
+            }
+            is_kept
+        });
+        self.runs = runs;
+    }
+
     /// The batch's fields, borrowed apart.
     pub fn parts_mut(&mut self) -> BatchParts<'_> {
         BatchParts { arena: &mut self.arena, runs: &self.runs, rows: &mut self.rows, headers: &self.headers }
@@ -384,6 +414,23 @@ mod tests {
         assert_eq!(offset.get("position"), Some(&7.into()));
         batch.clear();
         assert_eq!((batch.len(), batch.runs().count()), (0, 0));
+    }
+
+    #[test]
+    fn dropped_rows_leave_runs_whole() {
+        let mut batch = RecordBatch::new();
+        for (index, topic) in ["t", "t", "u", "t", "t", "v"].into_iter().enumerate() {
+            batch.push(&head(topic, "a"), Row::new(Value::Null, Value::Int64(index as i64), Position::None));
+        }
+        batch.retain(|row| row != 1 && row != 2 && row != 3);
+        let runs = |batch: &RecordBatch| {
+            let values = |rows: &[Row]| rows.iter().filter_map(|row| row.value.as_int()).collect::<Vec<_>>();
+            batch.runs().map(|(head, rows)| (head.topic.to_string(), values(rows))).collect::<Vec<_>>()
+        };
+        assert_eq!(runs(&batch), [("t".to_owned(), vec![0, 4]), ("v".to_owned(), vec![5])]);
+        assert_eq!(batch.head_of(2).map(|head| &*head.topic), Some("v"));
+        batch.retain(|_| false);
+        assert!(batch.is_empty() && batch.runs().next().is_none() && batch.head_of(0).is_none());
     }
 
     #[test]
