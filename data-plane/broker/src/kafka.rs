@@ -8,7 +8,9 @@ mod consumer;
 mod headers;
 mod log_reader;
 mod native;
+mod pkcs12;
 mod producer;
+mod stores;
 
 use std::time::Duration;
 
@@ -42,9 +44,8 @@ impl Broker for KafkaBroker {
     }
 
     fn admin(&self, config: &ClientConfig, reach_timeout: Duration) -> Result<Box<dyn Admin>, BrokerError> {
-        // A consumer, for only consumers can ask for a topic without creating it by the asking.
         let forced = [("allow.auto.create.topics", "false")];
-        let client = native::Client::new(config, ClientKind::Consumer, &[], &forced, 0)?;
+        let client = native::Client::new(config, ClientKind::Admin, &[], &forced, 0)?;
         client.reach(reach_timeout)?;
         Ok(Box::new(admin::KafkaAdmin::new(client)))
     }

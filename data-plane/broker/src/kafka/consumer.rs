@@ -23,9 +23,8 @@ use crate::{
 /// What Connect imposes, and limits.
 const DEFAULTS: &[(&str, &str)] = &[
     ("auto.offset.reset", "earliest"),
-    ("partition.assignment.strategy", "cooperative-sticky"),
-    ("session.timeout.ms", "6000"),
-    ("heartbeat.interval.ms", "1500"),
+    // As Java's consumer, and so Connect's, unless told otherwise.
+    ("isolation.level", "read_uncommitted"),
     ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "50000"),
     // By default a partition whose prefetch is full is left alone for a whole second, however fast it is drained.
@@ -37,6 +36,13 @@ const DEFAULTS: &[(&str, &str)] = &[
     // Topics that come later, and partitions that are added, are found this soon; Java looks every five minutes.
     ("topic.metadata.refresh.interval.ms", "5000"),
     ("socket.nagle.disable", "true"),
+];
+
+/// Where the brokers do not decide it (KIP-848 `group.protocol=consumer`).
+const CLASSIC_DEFAULTS: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "1500"),
 ];
 
 const FORCED: &[(&str, &str)] = &[("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
@@ -71,7 +77,12 @@ impl KafkaConsumer {
         if config.get("group.id").is_none_or(|group| group.trim().is_empty()) {
             return Err(BrokerError::Config { key: "group.id".to_owned(), reason: "is missing".to_owned() });
         }
-        let client = Client::new(config, ClientKind::Consumer, DEFAULTS, FORCED, sys::RD_KAFKA_EVENT_REBALANCE)?;
+        let protocol = config.get("group.protocol").map_or("", str::trim);
+        let defaults = match protocol.eq_ignore_ascii_case("consumer") {
+            true => DEFAULTS.to_vec(),
+            false => [DEFAULTS, CLASSIC_DEFAULTS].concat(),
+        };
+        let client = Client::new(config, ClientKind::Consumer, &defaults, FORCED, sys::RD_KAFKA_EVENT_REBALANCE)?;
         // SAFETY: the client is live; its main queue is served through the consumer queue from here on.
         let queue = unsafe {
             check("opening a consumer", sys::rd_kafka_poll_set_consumer(client.handle()))?;

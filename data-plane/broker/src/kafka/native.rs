@@ -5,10 +5,12 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t as Code;
 use tokio::sync::Notify;
 
+use super::stores;
 use crate::client_config::{ClientKind, translate};
 use crate::{BrokerError, ClientConfig, TopicPartition, java_errors};
 
@@ -24,7 +26,13 @@ const DEFAULTS: &[(&str, &str)] = &[
 pub(super) struct Client {
     handle: *mut sys::rd_kafka_t,
     bootstrap_servers: String,
+    /// librdkafka's logger writes to it until the client is destroyed.
+    last_failure: Arc<LastFailure>,
 }
+
+/// Why the last connection failed, in librdkafka's words.
+#[derive(Default)]
+struct LastFailure(Mutex<String>);
 
 // SAFETY: librdkafka's client handle may be used from any thread, concurrently.
 unsafe impl Send for Client {}
@@ -55,14 +63,18 @@ impl Client {
         for (name, value) in DEFAULTS.iter().chain(defaults) {
             native.set(name, value, name)?;
         }
+        for (name, value, key) in stores::settings(&translated)? {
+            native.set(name, &value, key)?;
+        }
         for (name, value, key) in &translated.settings {
             native.set(name, value, key)?;
         }
         for (name, value) in forced {
             native.set(name, value, name)?;
         }
-        let handle = native.into_client(kind, events)?;
-        Ok(Self { handle, bootstrap_servers })
+        let last_failure = Arc::new(LastFailure::default());
+        let handle = native.into_client(kind, events, &last_failure)?;
+        Ok(Self { handle, bootstrap_servers, last_failure })
     }
 
     pub(super) fn handle(&self) -> *mut sys::rd_kafka_t {
@@ -70,23 +82,37 @@ impl Client {
     }
 
     /// Waits until a broker has answered a metadata request.
+    ///
+    /// # Errors
+    /// At once where login or encryption failed, else when the time is over; either names the cause.
     pub(super) fn reach(&self, timeout: Duration) -> Result<(), BrokerError> {
         let deadline = Instant::now() + timeout;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
-            match self.metadata_of(None, left) {
+            // Short calls, to notice a failed login between them.
+            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(250));
+            let code = match self.metadata_of(None, left) {
                 Ok(_) => return Ok(()),
-                Err(code) if Instant::now() >= deadline || !is_connectivity(code) => {
-                    return Err(match is_connectivity(code) {
-                        true => BrokerError::Unreachable {
-                            bootstrap_servers: self.bootstrap_servers.clone(),
-                            waited_ms: timeout.as_millis() as u64,
-                            cause: describe(code),
-                        },
-                        false => error("connecting", code),
-                    });
-                }
-                Err(_) => {}
+                Err(code) => code,
+            };
+            let failure = self.last_failure.0.lock().clone();
+            if let Some(code) = failed_security(&failure) {
+                return Err(BrokerError::Kafka {
+                    operation: "connecting",
+                    code: name(code),
+                    message: failure,
+                    retriable: false,
+                    fatal: false,
+                });
+            }
+            if !is_connectivity(code) {
+                return Err(error("connecting", code));
+            }
+            if Instant::now() >= deadline {
+                return Err(BrokerError::Unreachable {
+                    bootstrap_servers: self.bootstrap_servers.clone(),
+                    waited_ms: timeout.as_millis() as u64,
+                    cause: if failure.is_empty() { describe(code) } else { failure },
+                });
             }
         }
     }
@@ -169,14 +195,22 @@ impl NativeConfig {
         }
     }
 
-    fn into_client(self, kind: ClientKind, events: i32) -> Result<*mut sys::rd_kafka_t, BrokerError> {
+    /// `last_failure` must live as long as the client.
+    fn into_client(
+        self,
+        kind: ClientKind,
+        events: i32,
+        last_failure: &Arc<LastFailure>,
+    ) -> Result<*mut sys::rd_kafka_t, BrokerError> {
         let mut message = [0 as c_char; 512];
         let kind = match kind {
             ClientKind::Producer => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
-            ClientKind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            // Only consumers can ask for a topic without creating it by the asking.
+            ClientKind::Admin | ClientKind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
         };
         // SAFETY: the configuration is live; on success librdkafka owns it, on failure our drop destroys it.
         let handle = unsafe {
+            sys::rd_kafka_conf_set_opaque(self.0, Arc::as_ptr(last_failure).cast::<c_void>().cast_mut());
             sys::rd_kafka_conf_set_log_cb(self.0, Some(on_log));
             sys::rd_kafka_conf_set_events(self.0, events | sys::RD_KAFKA_EVENT_ERROR);
             sys::rd_kafka_new(kind, self.0, message.as_mut_ptr(), message.len())
@@ -196,13 +230,42 @@ impl Drop for NativeConfig {
     }
 }
 
-unsafe extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+unsafe extern "C" fn on_log(
+    client: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
     let (facility, line) = (text(facility), text(line));
+    if facility == "FAIL" && !client.is_null() {
+        // SAFETY: the client is live while it logs; its opaque is what `into_client` set, which outlives the client.
+        let last_failure = unsafe { sys::rd_kafka_opaque(client).cast::<LastFailure>().as_ref() };
+        if let Some(last_failure) = last_failure {
+            *last_failure.0.lock() = in_our_words(&line);
+        }
+    }
     match level {
         0..=3 => tracing::warn!(target: "librdkafka", facility, "{line}"),
         4..=5 => tracing::info!(target: "librdkafka", facility, "{line}"),
         _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
     }
+}
+
+/// A failure without the thread's name, and with Java's key where librdkafka advises its own.
+fn in_our_words(line: &str) -> String {
+    let line = line.split_once("]: ").filter(|_| line.starts_with("[thrd:")).map_or(line, |(_, line)| line);
+    line.replace("ssl.ca.location", "ssl.truststore.location")
+}
+
+/// Whether a connection failed for a reason that trying again does not change.
+fn failed_security(failure: &str) -> Option<Code> {
+    if failure.contains("SSL handshake failed") && !failure.contains("Disconnected") {
+        return Some(Code::RD_KAFKA_RESP_ERR__SSL);
+    }
+    let is_login = ["SASL authentication error", "uthentication failed", "SASL SCRAM", "Unsupported SASL mechanism"]
+        .iter()
+        .any(|sign| failure.contains(sign));
+    is_login.then_some(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION)
 }
 
 /// A topic handle of one client.

@@ -25,6 +25,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("partitioner", "murmur2_random"),
     ("linger.ms", "5"),
     ("batch.size", "1000000"),
+    // Java's max.request.size.
+    ("message.max.bytes", "1048576"),
     ("batch.num.messages", "10000"),
     ("queue.buffering.max.kbytes", "32768"),
     ("queue.buffering.max.messages", "100000"),
