@@ -2,27 +2,42 @@
 //!
 //! Each takes its class names, config keys and error texts from Connect 4.3.
 
+mod cast;
 mod drop_headers;
 mod extract_field;
 mod field_path;
 mod filter;
+mod flatten;
+mod header_from;
 mod hoist_field;
 mod insert_field;
 mod insert_header;
+mod java_hash_map;
+mod mask_field;
+mod replace_field;
 mod replace_null;
 mod requirements;
 mod schema_cache;
+mod set_schema_metadata;
 mod structs;
+mod value_to_key;
 
 use data_plane_connector_api::{Factory, Plugin, PluginSource, RecordTransform};
 use data_plane_record::Side;
 
+use cast::Cast;
 use drop_headers::DropHeaders;
 use extract_field::ExtractField;
 use filter::Filter;
+use flatten::Flatten;
+use header_from::HeaderFrom;
 use hoist_field::HoistField;
 use insert_field::InsertField;
 use insert_header::InsertHeader;
+use mask_field::MaskField;
+use replace_field::ReplaceField;
+use set_schema_metadata::SetSchemaMetadata;
+use value_to_key::ValueToKey;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
 pub const VERSION: &str = "4.3.0";
@@ -56,15 +71,28 @@ pub struct Transforms;
 impl PluginSource for Transforms {
     fn plugins(&self) -> Vec<Plugin> {
         vec![
-            transform(|| DropHeaders::default()),
+            transform(|| Cast::new(Side::Key)),
+            transform(|| Cast::new(Side::Value)),
+            transform(DropHeaders::default),
             transform(|| ExtractField::new(Side::Key)),
             transform(|| ExtractField::new(Side::Value)),
             transform(|| Filter),
+            transform(|| Flatten::new(Side::Key)),
+            transform(|| Flatten::new(Side::Value)),
+            transform(|| HeaderFrom::new(Side::Key)),
+            transform(|| HeaderFrom::new(Side::Value)),
             transform(|| HoistField::new(Side::Key)),
             transform(|| HoistField::new(Side::Value)),
             transform(|| InsertField::new(Side::Key)),
             transform(|| InsertField::new(Side::Value)),
-            transform(|| InsertHeader::default()),
+            transform(InsertHeader::default),
+            transform(|| MaskField::new(Side::Key)),
+            transform(|| MaskField::new(Side::Value)),
+            transform(|| ReplaceField::new(Side::Key)),
+            transform(|| ReplaceField::new(Side::Value)),
+            transform(|| SetSchemaMetadata::new(Side::Key)),
+            transform(|| SetSchemaMetadata::new(Side::Value)),
+            transform(ValueToKey::default),
         ]
     }
 }

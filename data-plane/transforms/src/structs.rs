@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::{Field, Schema, SchemaBuilder, SchemaType, Value};
+use data_plane_record::{Field, Schema, SchemaBuilder, SchemaType, Struct, Value};
 
 pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 pub(crate) const DATE: &str = "org.apache.kafka.connect.data.Date";
@@ -140,6 +140,48 @@ fn class_refused(schema: &Schema, value: &Value, place: &Place<'_>) -> ConnectEr
         type_text(schema.kind),
         value.java_class()
     ))
+}
+
+/// How a struct becomes one of another schema: for each field of the new one, the index of its value in the old one. No value is
+/// taken twice.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    pub(crate) to: Arc<Schema>,
+    pub(crate) sources: Vec<usize>,
+}
+
+impl Moves {
+    /// Each value to the field of the same name.
+    ///
+    /// # Errors
+    /// A `DataException` if the old schema lacks a field.
+    pub(crate) fn by_name(from: &Schema, to: Arc<Schema>) -> Result<Self, ConnectError> {
+        let source = |field: &Field| from.field_index(&field.name).ok_or_else(|| not_a_field(&field.name));
+        let sources = to.fields().iter().map(source).collect::<Result<_, _>>()?;
+        Ok(Self { to, sources })
+    }
+
+    /// Whether the new schema takes the values.
+    ///
+    /// # Errors
+    /// A `DataException` as of [`check_field`].
+    pub(crate) fn check(&self, held: &Struct, with_defaults: bool) -> Result<(), ConnectError> {
+        let values =
+            self.sources.iter().map(|&at| effective(&held.schema.fields()[at], &held.values[at], with_defaults));
+        self.to.fields().iter().zip(values).try_for_each(|(field, value)| check_field(field, value))
+    }
+
+    /// Moves the values, which have been checked.
+    pub(crate) fn apply(&self, held: &mut Struct, with_defaults: bool) {
+        let old_schema = std::mem::replace(&mut held.schema, Arc::clone(&self.to));
+        let mut old = std::mem::take(&mut held.values);
+        let taken = |&at: &usize| {
+            let mut value = std::mem::take(&mut old[at]);
+            fill_default(&old_schema.fields()[at], &mut value, with_defaults);
+            value
+        };
+        held.values = self.sources.iter().map(taken).collect();
+    }
 }
 
 /// The error for a field that a struct's schema does not have.
