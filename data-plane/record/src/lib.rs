@@ -7,7 +7,9 @@
 mod arena;
 mod batch;
 pub mod jackson;
+pub mod java_date_format;
 pub mod java_text;
+pub mod logical;
 mod offset_map;
 mod schema;
 mod value;
@@ -18,6 +20,7 @@ pub use batch::{
     BatchParts, Header, Headers, NO_TIMESTAMP, OpenRecord, Origin, Position, RecordBatch, Row, Run, RunHead, Side,
     TimestampType,
 };
+pub use java_date_format::{IllegalDatePattern, JavaDateFormat};
 pub use offset_map::{OffsetMap, OffsetValue, SourceOffset, SourcePartition};
 pub use schema::{Field, Schema, SchemaBuilder, SchemaType};
 pub use value::{Decimal, Struct, Value, ValueMap};

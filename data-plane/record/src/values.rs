@@ -78,10 +78,4 @@ impl fmt::Display for ConversionError {
 
 impl std::error::Error for ConversionError {}
 
-/// Names of Connect's logical types.
-const DATE: &str = "org.apache.kafka.connect.data.Date";
-const TIME: &str = "org.apache.kafka.connect.data.Time";
-const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
-const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
-
 const MILLIS_PER_DAY: i64 = 86_400_000;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::digits::with_ascii_digits;
-use super::{ConversionError, DATE, DECIMAL, MILLIS_PER_DAY, TIME, TIMESTAMP, parse_string, temporal, to_string};
+use super::{ConversionError, MILLIS_PER_DAY, parse_string, temporal, to_string};
 use crate::arena::Arena;
 use crate::jackson::Json;
 use crate::java_text;
+use crate::logical::{DATE, DECIMAL, TIME, TIMESTAMP};
 use crate::schema::{Schema, SchemaType};
 use crate::value::{Decimal, Value};
 

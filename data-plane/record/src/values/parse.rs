@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::digits::with_ascii_digits;
 use super::tokens::{Tokens, trim};
-use super::{ConversionError, DECIMAL, SchemaAndValue, convert, temporal};
+use super::{ConversionError, SchemaAndValue, convert, temporal};
+use crate::logical::DECIMAL;
 use crate::schema::{Schema, SchemaBuilder, SchemaType};
 use crate::value::{Decimal, Value, ValueMap};
 

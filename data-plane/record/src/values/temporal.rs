@@ -3,28 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::{DATE, MILLIS_PER_DAY, SchemaAndValue, TIME, TIMESTAMP};
+use super::{MILLIS_PER_DAY, SchemaAndValue};
+use crate::java_date_format::{JavaDateFormat, first_of_month};
 use crate::java_text;
-use crate::schema::{Schema, SchemaType};
+use crate::logical;
 use crate::value::Value;
-
-/// Connect's `Date.SCHEMA`, `Time.SCHEMA` and `Timestamp.SCHEMA`: always the same pointers.
-static SCHEMAS: LazyLock<[Arc<Schema>; 3]> = LazyLock::new(|| {
-    [(SchemaType::Int32, DATE), (SchemaType::Int32, TIME), (SchemaType::Int64, TIMESTAMP)]
-        .map(|(kind, name)| Schema::builder(kind).name(name).version(1).build())
-});
-
-pub(super) fn date_schema() -> &'static Arc<Schema> {
-    &SCHEMAS[0]
-}
-
-pub(super) fn time_schema() -> &'static Arc<Schema> {
-    &SCHEMAS[1]
-}
-
-pub(super) fn timestamp_schema() -> &'static Arc<Schema> {
-    &SCHEMAS[2]
-}
 
 /// Appends the text of a `java.util.Date`: a time before the epoch's second day, a date at midnight, else a timestamp.
 pub(super) fn write(millis: i64, out: &mut Vec<u8>) {
@@ -45,110 +28,23 @@ pub(super) fn write(millis: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Connect's patterns for dates, times and timestamps.
+static FORMATS: LazyLock<[JavaDateFormat; 3]> = LazyLock::new(|| {
+    ["yyyy-MM-dd", "HH:mm:ss.SSS'Z'", "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"]
+        .map(|pattern| JavaDateFormat::new(pattern, 0).expect("a pattern of Connect"))
+});
+
 /// Reads text (its digits in ASCII) whose length is that of a date, a time or a timestamp.
 pub(super) fn parse(text: &str) -> Option<SchemaAndValue> {
     // An escaped colon is no delimiter, but counts as a colon.
     let text = text.replace("\\:", ":");
-    let mut reader = Reader { text: text.as_bytes(), at: 0 };
-    let (schema, millis) = match text.encode_utf16().count() {
-        10 => (date_schema(), day_millis(reader.date()?, 0)),
-        13 => (time_schema(), day_millis((1970, 1, 1), reader.time()?)),
-        24 => {
-            let date = reader.date()?;
-            reader.literal(b'T')?;
-            (timestamp_schema(), day_millis(date, reader.time()?))
-        }
+    let (format, schema) = match text.encode_utf16().count() {
+        10 => (&FORMATS[0], logical::date_schema(false)),
+        13 => (&FORMATS[1], logical::time_schema(false)),
+        24 => (&FORMATS[2], logical::timestamp_schema(false)),
         _ => return None,
     };
-    Some(SchemaAndValue { schema: schema.clone(), value: Value::DateTime(millis) })
-}
-
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// Year, month and day.
-    fn date(&mut self) -> Option<(i64, i64, i64)> {
-        let year = self.number()?;
-        self.literal(b'-')?;
-        let month = self.number()?;
-        self.literal(b'-')?;
-        Some((year, month, self.number()?))
-    }
-
-    /// Milliseconds of a time of day.
-    fn time(&mut self) -> Option<i64> {
-        let hour = self.number()?;
-        self.literal(b':')?;
-        let minute = self.number()?;
-        self.literal(b':')?;
-        let second = self.number()?;
-        self.literal(b'.')?;
-        let millis = self.number()?;
-        self.literal(b'Z')?;
-        Some(((hour * 60 + minute) * 60 + second) * 1_000 + millis)
-    }
-
-    fn literal(&mut self, expected: u8) -> Option<()> {
-        (*self.text.get(self.at)? == expected).then(|| self.at += 1)
-    }
-
-    /// `DecimalFormat.parse` for integers, then `intValue`: with an optional minus sign and an optional exponent.
-    fn number(&mut self) -> Option<i64> {
-        while matches!(self.text.get(self.at), Some(b' ' | b'\t')) {
-            self.at += 1;
-        }
-        let start = self.at;
-        self.digits()?;
-        let mantissa_end = self.at;
-        if self.text.get(self.at) == Some(&b'E') {
-            self.at += 1;
-            if self.digits().is_none() {
-                self.at = mantissa_end;
-            }
-        }
-        let text = std::str::from_utf8(&self.text[start..self.at]).ok()?;
-        // Whole numbers that fit 64 bits wrap to 32 bits, all others stop at the limits.
-        let number = match text.parse::<i64>() {
-            Ok(exact) => exact as i32,
-            Err(_) => match text.parse::<f64>().ok()? {
-                whole if whole.fract() == 0.0 && whole.abs() < 2_f64.powi(63) => whole as i64 as i32,
-                other => other as i32,
-            },
-        };
-        Some(number.into())
-    }
-
-    /// Skips an optional minus sign and digits, of which there must be one.
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at + usize::from(self.text.get(self.at) == Some(&b'-'));
-        let count = self.text[start.min(self.text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        (count > 0).then(|| self.at = start + count)
-    }
-}
-
-/// Milliseconds since the epoch of a date and milliseconds from its midnight, as a lenient `GregorianCalendar` counts: days before
-/// 15 October 1582 are Julian.
-fn day_millis((year, month, day): (i64, i64, i64), millis: i64) -> i64 {
-    const GREGORIAN_START: i64 = -141_427;
-    let carry = day - 1 + millis.div_euclid(MILLIS_PER_DAY);
-    let months = year * 12 + month - 1;
-    // Java's years have 32 bits and wrap.
-    let (normal_year, normal_month) = (i64::from(months.div_euclid(12) as i32), months.rem_euclid(12) + 1);
-    let gregorian = first_of_month(normal_year, normal_month, true) + carry;
-    let julian = first_of_month(normal_year, normal_month, false) + carry;
-    let day = if year >= 1582 && gregorian >= GREGORIAN_START { gregorian } else { julian };
-    day.wrapping_mul(MILLIS_PER_DAY).wrapping_add(millis.rem_euclid(MILLIS_PER_DAY))
-}
-
-/// Days from the epoch to the first day of a month.
-fn first_of_month(year: i64, month: i64, gregorian: bool) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let month_from_march = (month + 9) % 12;
-    let days = 365 * year + year.div_euclid(4) + (153 * month_from_march + 2) / 5;
-    if gregorian { days - year.div_euclid(100) + year.div_euclid(400) - 719_468 } else { days - 719_470 }
+    Some(SchemaAndValue { schema: Arc::clone(schema), value: Value::DateTime(format.parse(&text)?) })
 }
 
 /// The time of day of a moment, as Connect cuts it out of a timestamp: by setting year, month and day, but not the era.
