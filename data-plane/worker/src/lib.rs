@@ -4,6 +4,7 @@ pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod guard;
+pub mod pipeline;
 pub mod plugins;
 pub mod run;
 pub mod session;

@@ -6,7 +6,11 @@ use serde_json::json;
 
 /// What is built in.
 pub fn built_in() -> Plugins {
-    Plugins::new(&[&data_plane_connectors_file::FileConnectors, &data_plane_converters::Converters])
+    Plugins::new(&[
+        &data_plane_connectors_file::FileConnectors,
+        &data_plane_converters::Converters,
+        &data_plane_transforms::Transforms,
+    ])
 }
 
 /// The catalogue that Hello carries.

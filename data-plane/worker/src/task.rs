@@ -6,8 +6,9 @@
 
 mod blocking;
 mod clients;
-mod convert;
+mod counters;
 mod drive;
+mod error_log;
 mod gate;
 mod offset_store;
 mod planner;
@@ -29,6 +30,7 @@ use data_plane_connector_api::ConnectError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use counters::{Counters, TaskCounters};
 pub use gate::{Deadline, Gate};
 pub use offset_store::{Destination, FileOffsetStore, KafkaOffsetStore, OffsetStore};
 pub use runtime::Runtime;

@@ -1,6 +1,8 @@
 //! One module a kind of component: sets it up as a case says, applies it, compares.
 
+mod chain;
 mod converters;
+mod errors;
 mod offsets;
 mod records;
 mod transforms;
@@ -11,9 +13,8 @@ use std::sync::LazyLock;
 use data_plane_connector_api::{Config, PluginKind, Plugins};
 use serde_json::Value as Json;
 
-/// Everything that is built in.
-static PLUGINS: LazyLock<Plugins> =
-    LazyLock::new(|| Plugins::new(&[&data_plane_converters::Converters, &data_plane_transforms::Transforms]));
+/// Everything that a worker has built in.
+static PLUGINS: LazyLock<Plugins> = LazyLock::new(data_plane_worker::plugins::built_in);
 
 /// Runs a case of a component (a Java class); an error tells the difference.
 pub(crate) fn run(component: &str, case: &Json) -> Result<(), String> {
@@ -23,6 +24,10 @@ pub(crate) fn run(component: &str, case: &Json) -> Result<(), String> {
         "org.apache.kafka.connect.storage.OffsetStorageWriter"
         | "org.apache.kafka.connect.storage.OffsetUtils"
         | "org.apache.kafka.common.utils.Utils" => offsets::run(case),
+        "org.apache.kafka.connect.runtime.TransformationChain" => chain::run(case),
+        "org.apache.kafka.connect.runtime.WorkerSinkTask"
+        | "org.apache.kafka.connect.runtime.WorkerSourceTask"
+        | "org.apache.kafka.connect.runtime.errors.RetryWithToleranceOperator" => errors::run(case),
         _ if is(PluginKind::Converter) || is(PluginKind::HeaderConverter) => converters::run(component, case),
         _ if component.contains(".predicates.") => transforms::test(component, case),
         _ if component.starts_with("org.apache.kafka.connect.transforms.") => transforms::apply(component, case),

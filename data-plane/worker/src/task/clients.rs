@@ -3,10 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use data_plane_broker::{ClientConfig, Subscription};
+use std::time::Duration;
+
+use data_plane_broker::{Broker, ClientConfig, NewTopic, Subscription};
 use data_plane_connector_api::ConnectError;
 
+use super::TaskSpec;
+use super::runtime::{CONNECT_TIMEOUT, broker_error};
 use super::settings::WorkerSettings;
+use crate::pipeline::DeadLetterSettings;
+
+/// For creating a topic.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of a source task's producer.
 pub(super) fn producer(
@@ -21,6 +29,48 @@ pub(super) fn producer(
     overlay(&mut client, &settings.raw, "producer.");
     overlay(&mut client, config, "producer.override.");
     client
+}
+
+/// Settings of the administrator that creates a task's topics.
+pub(super) fn admin(spec: &TaskSpec, task: u32) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &spec.settings.bootstrap_servers);
+    client.set("client.id", format!("connector-adminclient-{}-{task}", spec.connector));
+    overlay(&mut client, &spec.settings.raw, "admin.");
+    overlay(&mut client, &spec.connector_config, "admin.override.");
+    client
+}
+
+/// Settings of the producer of a sink task's dead letters.
+pub(super) fn dead_letter_producer(spec: &TaskSpec, task: u32) -> ClientConfig {
+    let mut client = producer(&spec.settings, &spec.connector, task, &spec.connector_config);
+    let name = format!("connector-dlq-producer-{}-{task}", spec.connector);
+    // An override of the client id is meant for both, as in Connect.
+    if client.get("client.id") == Some(format!("connector-producer-{}-{task}", spec.connector)).as_deref() {
+        client.set("client.id", name);
+    }
+    client
+}
+
+/// Finds or creates a connector's topic for dead letters: one partition, as Connect makes it. Blocks.
+pub(super) fn ensure_dead_letter_topic(
+    broker: &dyn Broker,
+    client: &ClientConfig,
+    settings: &DeadLetterSettings,
+) -> Result<(), ConnectError> {
+    let text = format!("Could not initialize dead letter queue with topic={}", settings.topic);
+    let failed = |error| broker_error(&text, &error);
+    let mut admin = broker.admin(client, CONNECT_TIMEOUT).map_err(failed)?;
+    if admin.partition_count(&settings.topic, CREATE_TIMEOUT).map_err(failed)?.is_none() {
+        let topic = NewTopic {
+            name: settings.topic.clone(),
+            partitions: 1,
+            replication_factor: settings.replication_factor,
+            configs: Vec::new(),
+        };
+        admin.ensure_topic(&topic, CREATE_TIMEOUT).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Settings of a sink task's consumer.

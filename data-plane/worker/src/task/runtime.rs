@@ -8,6 +8,7 @@ use data_plane_connector_api::{ConnectError, Plugins};
 use tokio::sync::Mutex;
 
 use super::blocking::Abandoned;
+use super::counters::Counters;
 use super::gate::Deadline;
 use super::offset_store::{FileOffsetStore, KafkaOffsetStore, OffsetStore};
 use super::settings::{OffsetStorage, WorkerSettings};
@@ -41,13 +42,15 @@ pub struct Runtime {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) abandoned: Abandoned,
     pub(super) deadline: Deadline,
+    /// What the tasks have done.
+    pub counters: Counters,
     stores: Mutex<Stores>,
 }
 
 impl Runtime {
     /// A runtime with these plugins, on this way to Kafka, whose units hand nothing over after the deadline.
     pub fn new(plugins: Arc<Plugins>, broker: Arc<dyn Broker>, deadline: Deadline) -> Arc<Self> {
-        Arc::new(Self { plugins, broker, deadline, abandoned: Abandoned::default(), stores: Mutex::default() })
+        Arc::new(Self { plugins, broker, deadline, abandoned: Abandoned::default(), counters: Counters::default(), stores: Mutex::default() })
     }
 
     /// Version of the connector plugin that this class or alias names; empty if there is none.

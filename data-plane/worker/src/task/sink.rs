@@ -1,6 +1,7 @@
 //! The sink task unit: reads as a member of the connector's consumer group, converts, puts, commits what the task says
 //! is safe.
 
+mod dead_letters;
 mod incoming;
 
 use std::collections::BTreeMap;
@@ -8,21 +9,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_plane_broker::{
-    Broker, ClientConfig, ConsumerEvent, FetchedBatch, GroupConsumer, Subscription, TopicPartition as BrokerPartition,
+    Broker, ClientConfig, ConsumerEvent, GroupConsumer, Subscription, TopicPartition as BrokerPartition,
 };
 use data_plane_connector_api::{
-    ConnectError, OffsetAndMetadata, SinkOffsets, SinkTask, SinkTaskContext, TopicPartition,
+    ConnectError, ErrantRecordReporter, OffsetAndMetadata, Outcome, SinkOffsets, SinkTask, SinkTaskContext,
+    TopicPartition,
 };
 use data_plane_record::RecordBatch;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::convert::Converters;
+use self::dead_letters::{Failures, Reporter};
+use super::counters::TaskCounters;
 use super::gate::Gate;
 use super::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
 use super::sink_context::{SinkContext, Wishes};
 use super::unit::{Step, Unit};
 use super::{Target, TaskEvent, TaskSpec, clients};
+use crate::clock::now_ms;
+use crate::pipeline::{Flow, Inbound};
 
 /// How long one step works before the driver looks for orders.
 const SLICE: Duration = Duration::from_millis(50);
@@ -59,14 +64,23 @@ pub(super) struct SinkUnit {
     task: Box<dyn SinkTask>,
     context: Arc<SinkContext>,
     spec: TaskSpec,
-    converters: Converters,
+    number: u32,
+    pipeline: Inbound,
+    counters: Arc<TaskCounters>,
     consumer: Option<Box<dyn GroupConsumer>>,
     consumer_wake: Arc<Notify>,
     max_records: usize,
-    fetched: FetchedBatch,
+    /// What was fetched, and what failed: shared with the task's reporter of records.
+    shared: Arc<Reporter>,
     batch: RecordBatch,
+    /// The batch goes on through the pipeline, not before this moment.
+    convert_again: Option<Instant>,
     /// The batch has to be put again, not before this moment.
     put_again: Option<Instant>,
+    /// Rows of the fetch that are through the pipeline: all of them, or those before one that fails the task.
+    rows: usize,
+    /// Fails the task once the rows before it are put.
+    fatal: Option<ConnectError>,
     reached: BTreeMap<TopicPartition, Reached>,
     next_commit: Instant,
     is_started: bool,
@@ -83,7 +97,10 @@ impl SinkUnit {
         spec: TaskSpec,
         number: u32,
     ) -> Result<Self, ConnectError> {
-        let converters = Converters::new(&runtime.plugins, &spec.settings, &spec.connector_config)?;
+        let pipeline = Inbound::new(&runtime.plugins, &spec.settings.raw, &spec.connector_config)?;
+        let failures = Failures::new(runtime, &gate, &spec, number, pipeline.policy())?;
+        let has_reporter = failures.has_reporter();
+        let shared = Arc::new(Reporter { incoming: Mutex::default(), failures: Arc::new(Mutex::new(failures)) });
         let client = clients::consumer(&spec.settings, &spec.connector, number, &spec.connector_config);
         let max_records = match client.get("max.poll.records") {
             None => MAX_RECORDS,
@@ -98,6 +115,7 @@ impl SinkUnit {
             wishes: Mutex::new(Wishes::default()),
             assignment: Mutex::default(),
             wake: Arc::clone(&wake),
+            reporter: has_reporter.then(|| Arc::clone(&shared) as Arc<dyn ErrantRecordReporter>),
         });
         Ok(Self {
             gate,
@@ -106,13 +124,18 @@ impl SinkUnit {
             subscription: clients::subscription(&spec.connector_config)?,
             task,
             context,
-            converters,
+            number,
+            pipeline,
+            counters: runtime.counters.of(&spec.connector, number),
             consumer: None,
             consumer_wake: wake,
             max_records,
-            fetched: FetchedBatch::default(),
+            shared,
             batch: RecordBatch::new(),
+            convert_again: None,
             put_again: None,
+            rows: 0,
+            fatal: None,
             reached: BTreeMap::new(),
             next_commit: Instant::now() + spec.settings.offset_flush_interval,
             is_started: false,
@@ -135,9 +158,12 @@ impl SinkUnit {
     /// Serves the group, and takes rows unless `max_records` is 0. True if something came.
     fn poll(&mut self, max_records: usize) -> Result<bool, ConnectError> {
         let Some(consumer) = &mut self.consumer else { return Ok(false) };
-        let polled = consumer.poll(&mut self.fetched, max_records, MAX_BYTES);
+        let mut incoming = self.shared.incoming.lock();
+        let polled = consumer.poll(&mut incoming.fetched, max_records, MAX_BYTES);
+        let has_rows = max_records > 0 && !incoming.fetched.rows.is_empty();
+        drop(incoming);
         match polled.map_err(|error| broker_error("The task's consumer failed", &error))? {
-            None => Ok(max_records > 0 && !self.fetched.rows.is_empty()),
+            None => Ok(has_rows),
             Some(event) => self.handle(event).map(|()| true),
         }
     }
@@ -194,16 +220,21 @@ impl SinkUnit {
         self.drop_waiting_batch()
     }
 
-    /// A batch that waits to be put again may hold rows of partitions that are gone: reads the others' anew.
+    /// A batch that waits may hold rows of partitions that are gone: reads the others' anew.
     fn drop_waiting_batch(&mut self) -> Result<(), ConnectError> {
-        if self.put_again.take().is_none() {
+        if self.put_again.take().is_none() && self.convert_again.take().is_none() {
             return Ok(());
         }
+        self.convert_again = None;
+        self.fatal = None;
         let mut firsts: BTreeMap<u32, i64> = BTreeMap::new();
-        for row in &self.fetched.rows {
-            firsts.entry(row.partition).or_insert(row.offset);
+        {
+            let mut incoming = self.shared.incoming.lock();
+            for row in &incoming.fetched.rows {
+                firsts.entry(row.partition).or_insert(row.offset);
+            }
+            incoming.fetched.clear();
         }
-        self.fetched.clear();
         for (index, offset) in firsts {
             let consumer = self.consumer()?;
             let partition = consumer.partition(index).clone();
@@ -219,6 +250,47 @@ impl SinkUnit {
         sought.map_err(|error| broker_error(&format!("Seeking {partition} to {offset} failed"), &error))
     }
 
+    /// Takes the fetched rows into the pipeline.
+    fn begin(&mut self) -> Result<(), ConnectError> {
+        let Some(consumer) = &self.consumer else { return Ok(()) };
+        self.batch.clear();
+        self.shared.incoming.lock().enter(&mut self.batch.arena, &**consumer);
+        self.pipeline.begin();
+        self.convert()
+    }
+
+    /// Brings the rows through the pipeline, reports those that failed, and puts the others.
+    fn convert(&mut self) -> Result<(), ConnectError> {
+        self.convert_again = None;
+        let incoming = self.shared.incoming.lock();
+        if let Flow::Wait(pause) = self.pipeline.run(&*incoming, &mut self.batch, now_ms()) {
+            self.convert_again = Some(Instant::now() + pause);
+            return Ok(());
+        }
+        let outcomes = self.pipeline.outcomes();
+        self.rows = outcomes.len();
+        let mut failures = self.shared.failures.lock();
+        for (row, outcome) in outcomes.iter().enumerate() {
+            let Outcome::Failed(failure) = outcome else { continue };
+            failures.counts.errors += 1;
+            failures.report(&incoming, row, failure)?;
+            match self.pipeline.policy().judge(failure) {
+                Ok(()) => failures.counts.skipped += 1,
+                Err(error) => {
+                    let (topic, partition, offset) = incoming.position(row);
+                    let mut error = error;
+                    error.message = format!("{} (record {topic}-{partition}@{offset})", error.message);
+                    (self.fatal, self.rows) = (Some(error), row);
+                    break;
+                }
+            }
+        }
+        drop((incoming, failures));
+        let rows = self.rows;
+        self.batch.retain(|row| row < rows && outcomes[row].is_ok());
+        self.put()
+    }
+
     fn put(&mut self) -> Result<(), ConnectError> {
         if self.gate.is_closed() {
             return Err(ConnectError::retriable("the task's lease has ended"));
@@ -227,7 +299,7 @@ impl SinkUnit {
             Ok(()) => {
                 self.put_again = None;
                 self.note_put();
-                Ok(())
+                self.fatal.take().map_or(Ok(()), Err)
             }
             Err(error) if error.retriable => {
                 let pause = self.context.wishes.lock().retry_timeout.take().unwrap_or(RETRY_TIMEOUT);
@@ -244,9 +316,17 @@ impl SinkUnit {
         }
     }
 
+    /// Forgets the fetch.
+    fn clear(&mut self) {
+        self.shared.incoming.lock().fetched.clear();
+        self.batch.clear();
+        self.rows = 0;
+    }
+
     fn note_put(&mut self) {
         let Some(consumer) = &self.consumer else { return };
-        let rows = &self.fetched.rows;
+        let incoming = self.shared.incoming.lock();
+        let rows = &incoming.fetched.rows[..self.rows.min(incoming.fetched.rows.len())];
         for (index, row) in rows.iter().enumerate() {
             if rows.get(index + 1).is_some_and(|next| next.partition == row.partition) {
                 continue;
@@ -256,7 +336,7 @@ impl SinkUnit {
             }
         }
         self.records += rows.len() as u64;
-        self.bytes += self.fetched.arena.len() as u64;
+        self.bytes += incoming.fetched.arena.len() as u64;
     }
 
     /// Commits what the task says is safe, of all partitions or of those that are being closed.
@@ -272,6 +352,7 @@ impl SinkUnit {
         if current.is_empty() {
             return Ok(());
         }
+        self.shared.failures.lock().flush(REQUEST_TIMEOUT)?;
         let safe = match self.task.pre_commit(&current) {
             Ok(safe) => safe,
             Err(error) => {
@@ -322,7 +403,7 @@ impl SinkUnit {
         let consumer = self.consumer()?;
         let committed = consumer.committed(&names, REQUEST_TIMEOUT);
         let committed = committed.map_err(|error| broker_error("Reading committed offsets failed", &error))?;
-        self.put_again = None;
+        (self.put_again, self.convert_again, self.fatal) = (None, None, None);
         for (partition, offset) in committed {
             // Never committed: from the beginning, as a new member would.
             self.seek(&partition, offset.unwrap_or(0))?;
@@ -373,6 +454,7 @@ impl Unit for SinkUnit {
     fn start(&mut self) -> Result<(), ConnectError> {
         self.is_started = true;
         self.task.start(Arc::clone(&self.context) as Arc<dyn SinkTaskContext>, &self.spec.task_config)?;
+        self.shared.failures.lock().start(&clients::admin(&self.spec, self.number))?;
         let failed = |error| broker_error("Making the task's consumer failed", &error);
         let mut consumer = self.broker.group_consumer(&self.client, &self.subscription).map_err(failed)?;
         consumer.connect(CONNECT_TIMEOUT).map_err(failed)?;
@@ -387,31 +469,34 @@ impl Unit for SinkUnit {
         loop {
             self.grant_wishes()?;
             let now = Instant::now();
+            let waits_until = self.put_again.or(self.convert_again);
             if now >= self.next_commit {
-                if is_running && self.put_again.is_none() {
+                if is_running && waits_until.is_none() {
                     // A chance to do timed work.
-                    self.fetched.clear();
-                    self.batch.clear();
+                    self.clear();
                     self.put()?;
                 }
                 self.commit(None)?;
             }
-            if let Some(moment) = self.put_again {
-                if !self.poll(0)? && is_running && now >= moment {
-                    self.put()?;
-                } else if self.put_again.is_some() {
-                    let left = moment.saturating_duration_since(now);
-                    return Ok(Step::Wait(if is_running { left } else { LONGEST_WAIT }));
+            if let Some(moment) = waits_until {
+                let is_due = is_running && now >= moment;
+                match (self.poll(0)?, self.put_again, self.convert_again) {
+                    (true, _, _) | (_, None, None) => {}
+                    (false, Some(_), _) if is_due => self.put()?,
+                    (false, None, Some(_)) if is_due => self.convert()?,
+                    _ => {
+                        let left = moment.saturating_duration_since(now);
+                        return Ok(Step::Wait(if is_running { left } else { LONGEST_WAIT }));
+                    }
                 }
             } else {
-                self.fetched.clear();
+                self.clear();
                 if !self.poll(if is_running { self.max_records } else { 0 })? {
                     let until_commit = self.next_commit.saturating_duration_since(now);
                     return Ok(Step::Wait(until_commit.min(LONGEST_WAIT)));
                 }
-                if let (Some(consumer), false) = (&self.consumer, self.fetched.rows.is_empty()) {
-                    incoming::convert(&self.fetched, &**consumer, &mut self.converters, &mut self.batch)?;
-                    self.put()?;
+                if !self.shared.incoming.lock().fetched.rows.is_empty() {
+                    self.begin()?;
                 }
             }
             if Instant::now() >= end {
@@ -432,6 +517,8 @@ impl Unit for SinkUnit {
     fn take_events(&mut self, _: &mut Vec<TaskEvent>) {}
 
     fn progress(&mut self) -> Option<TaskEvent> {
+        let own = self.shared.failures.lock().counts;
+        self.counters.set(self.records, &self.pipeline.counts.with(&own));
         if std::mem::replace(&mut self.sampled, self.records) == self.records {
             return None;
         }

@@ -26,6 +26,7 @@ pub(super) struct SinkContext {
     pub(super) wishes: Mutex<Wishes>,
     pub(super) assignment: Mutex<Vec<TopicPartition>>,
     pub(super) wake: Arc<Notify>,
+    pub(super) reporter: Option<Arc<dyn ErrantRecordReporter>>,
 }
 
 impl SinkContext {
@@ -67,7 +68,7 @@ impl SinkTaskContext for SinkContext {
     }
 
     fn errant_record_reporter(&self) -> Option<Arc<dyn ErrantRecordReporter>> {
-        None
+        self.reporter.clone()
     }
 
     fn epoch(&self) -> (u64, u64) {

@@ -1,32 +1,40 @@
 //! The source task unit: poll, convert, produce; commit the offsets of what is durable.
 
 mod committing;
+mod dead_letters;
 mod partitions;
-mod wire;
+mod sending;
+mod topics;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data_plane_broker::{BrokerError, Delivered, Delivery, ProduceError, Producer, TopicHandle};
+use data_plane_broker::{BrokerError, Delivered, Delivery, ProduceError, ProduceRow, Producer, TopicHandle};
 use data_plane_connector_api::{
-    ConnectError, OffsetReader, Poll, ProducedTo, RecordAck, SourceTask, SourceTaskContext, SourceTaskControl,
+    ConnectError, Failure, OffsetReader, Outcome, Poll, ProducedTo, RecordAck, SourceTask, SourceTaskContext,
+    SourceTaskControl,
 };
 use data_plane_core::acks::{Acks, Ticket};
 use data_plane_core::backoff::{Backoff, BackoffPolicy};
-use data_plane_record::RecordBatch;
+use data_plane_record::{RecordBatch, SourceOffset, SourcePartition};
 use tokio::sync::Notify;
 
 use self::committing::Committing;
+use self::dead_letters::SourceDeadLetters;
 use self::partitions::{Mark, SourcePartitions};
-use self::wire::Wires;
-use super::convert::Converters;
+use self::sending::Sending;
+use self::topics::TopicCreation;
+use super::counters::TaskCounters;
+use super::error_log::log_failure;
 use super::gate::Gate;
 use super::offset_store::{OffsetStore, READ_TIMEOUT, StoreReader};
 use super::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
 use super::source_context::SourceContext;
 use super::unit::{Interrupt, Step, Unit};
 use super::{Target, TaskEvent, TaskSpec, clients};
+use crate::clock::now_ms;
+use crate::pipeline::{Flow, Outbound, Tolerance};
 
 /// How long one step works before the driver looks for orders.
 const SLICE: Duration = Duration::from_millis(50);
@@ -39,6 +47,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Rows produced under one passage of the gate.
 const CHUNK: usize = 256;
+
+/// Before a topic that could not be found or created is looked for again.
+const TOPIC_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a dead letter may wait for room in the producer's buffer.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Names the dead letter of a record that fails the task: no offset waits for it. Numbers of offset commits never get there.
+const FATAL_LETTER: Ticket = Ticket(u64::MAX);
 
 /// Waits after a retriable error of `poll`.
 const POLL_BACKOFF: BackoffPolicy = BackoffPolicy {
@@ -55,11 +72,16 @@ pub(super) struct SourceUnit {
     context: Arc<SourceContext>,
     store: Arc<dyn OffsetStore>,
     spec: TaskSpec,
-    converters: Converters,
+    number: u32,
+    pipeline: Outbound,
+    counters: Arc<TaskCounters>,
+    creation: TopicCreation,
+    dead_letters: SourceDeadLetters,
     producer: Box<dyn Producer>,
     deliveries: Vec<Delivery>,
     batch: RecordBatch,
-    wires: Wires,
+    stage: BatchStage,
+    sending: Sending,
     /// Of the next row, if a full buffer refused it.
     ticket: Option<Ticket>,
     poll_failure: Option<ConnectError>,
@@ -75,6 +97,17 @@ pub(super) struct SourceUnit {
     records: u64,
     bytes: u64,
     sampled: (u64, usize),
+}
+
+/// Where the batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BatchStage {
+    /// Being transformed and converted; a record may wait to be tried again.
+    Pipeline,
+    /// Converted; its topics are not all found yet.
+    Converted,
+    /// Being handed to the producer.
+    Sending,
 }
 
 enum Work {
@@ -93,11 +126,13 @@ impl SourceUnit {
         number: u32,
         store: Arc<dyn OffsetStore>,
     ) -> Result<Self, ConnectError> {
-        let converters = Converters::new(&runtime.plugins, &spec.settings, &spec.connector_config)?;
+        let pipeline = Outbound::new(&runtime.plugins, &spec.settings.raw, &spec.connector_config)?;
+        let creation = TopicCreation::new(runtime, &spec, number)?;
         let client = clients::producer(&spec.settings, &spec.connector, number, &spec.connector_config);
         let failed = |error| broker_error("Making the task's producer failed", &error);
         let mut producer = runtime.broker.producer(&client).map_err(failed)?;
         producer.connect(CONNECT_TIMEOUT).map_err(failed)?;
+        let dead_letters = SourceDeadLetters::new(runtime, &spec, number, &mut *producer)?;
         let context = Arc::new(SourceContext {
             config: spec.task_config.clone(),
             reader: Arc::new(StoreReader::new(&spec.connector, Arc::clone(&store))) as Arc<dyn OffsetReader>,
@@ -110,11 +145,16 @@ impl SourceUnit {
             task,
             context,
             store,
-            converters,
+            number,
+            pipeline,
+            counters: runtime.counters.of(&spec.connector, number),
+            creation,
+            dead_letters,
             producer,
             deliveries: Vec::new(),
             batch: RecordBatch::new(),
-            wires: Wires::default(),
+            stage: BatchStage::Sending,
+            sending: Sending::default(),
             ticket: None,
             poll_failure: None,
             poll_backoff: Backoff::new(POLL_BACKOFF),
@@ -133,8 +173,15 @@ impl SourceUnit {
     }
 
     fn work(&mut self) -> Result<Work, ConnectError> {
-        if !self.produce()? {
-            return Ok(Work::Full);
+        if let Some(moment) = self.not_before {
+            let left = moment.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Ok(Work::Idle(left));
+            }
+            self.not_before = None;
+        }
+        if let Some(work) = self.hand_over()? {
+            return Ok(work);
         }
         if let Some(error) = self.poll_failure.take() {
             if !error.retriable {
@@ -143,26 +190,15 @@ impl SourceUnit {
             let pause = self.poll_backoff.after_failure(self.polled_well_since.elapsed());
             tracing::warn!(connector = %self.spec.connector, %error, ?pause, "poll failed; it is called again");
             self.polled_well_since = Instant::now() + pause;
-            self.not_before = Some(Instant::now() + pause);
-        }
-        if let Some(moment) = self.not_before {
-            let left = moment.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                return Ok(Work::Idle(left));
-            }
-            self.not_before = None;
+            return Ok(self.rest(pause));
         }
         if self.is_finished {
             return Ok(Work::Idle(LONGEST_WAIT));
         }
         let polled = self.task.poll(&mut self.batch);
-        self.bytes += self.wires.convert(
-            &mut self.batch,
-            &mut self.converters,
-            &mut *self.producer,
-            &mut self.partitions,
-            &mut self.acks,
-        )?;
+        self.pipeline.begin(&self.batch);
+        self.dead_letters.keep(&self.batch);
+        self.stage = BatchStage::Pipeline;
         let idle = match polled {
             Ok(Poll::Records) => None,
             Ok(Poll::Idle { retry_after }) => Some(retry_after),
@@ -175,17 +211,46 @@ impl SourceUnit {
                 None
             }
         };
-        Ok(match (self.produce()?, idle) {
-            (false, _) => Work::Full,
-            (true, None) => Work::More,
-            (true, Some(wait)) => Work::Idle(wait),
+        Ok(match (self.hand_over()?, idle) {
+            (Some(work), _) => work,
+            (None, None) => Work::More,
+            (None, Some(wait)) => Work::Idle(wait),
         })
+    }
+
+    /// Leaves the task alone for a while.
+    fn rest(&mut self, pause: Duration) -> Work {
+        self.not_before = Some(Instant::now() + pause);
+        Work::Idle(pause)
+    }
+
+    /// Brings the batch on its way to the producer; `None` when all of it is there.
+    fn hand_over(&mut self) -> Result<Option<Work>, ConnectError> {
+        if self.stage == BatchStage::Pipeline {
+            if let Flow::Wait(pause) = self.pipeline.run(&mut self.batch, now_ms()) {
+                return Ok(Some(self.rest(pause)));
+            }
+            self.stage = BatchStage::Converted;
+        }
+        if self.stage == BatchStage::Converted {
+            let Self { sending, batch, pipeline, producer, creation, partitions, acks, .. } = self;
+            let outcomes = (pipeline.outcomes(), pipeline.rows().len());
+            match sending.begin(batch, outcomes, &mut **producer, creation, partitions, acks) {
+                Ok(()) => self.stage = BatchStage::Sending,
+                Err(error) if error.retriable => {
+                    tracing::warn!(connector = %self.spec.connector, %error, "the topic is looked for again");
+                    return Ok(Some(self.rest(TOPIC_RETRY)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if self.produce()? { None } else { Some(Work::Full) })
     }
 
     /// Hands rows over until all are, or the buffer is full (false).
     fn produce(&mut self) -> Result<bool, ConnectError> {
         let gate = Arc::clone(&self.gate);
-        while self.wires.has_next() {
+        while self.sending.has_next() {
             match gate.pass(|| self.produce_chunk()) {
                 Some(Ok(true)) => {}
                 Some(result) => return result,
@@ -193,28 +258,123 @@ impl SourceUnit {
             }
         }
         self.batch.clear();
-        self.wires.clear();
+        self.sending.clear();
         Ok(true)
     }
 
     fn produce_chunk(&mut self) -> Result<bool, ConnectError> {
         for _ in 0..CHUNK {
-            let Some(wire) = self.wires.next(&self.batch) else { break };
-            let ticket = self.ticket.take().unwrap_or_else(|| self.acks.send(wire.source, wire.mark.clone()));
-            match self.producer.produce(&wire.with(ticket.0)) {
+            let Some((at, route)) = self.sending.next() else { break };
+            let (Outcome::Ok, Some(topic)) = (&self.pipeline.outcomes()[at], route.topic) else {
+                if !self.leave_out(at, route)? {
+                    return Ok(false);
+                }
+                self.sending.advance();
+                continue;
+            };
+            let row = &self.batch.rows()[at];
+            let mark = route.mark(&self.batch, at, row);
+            let ticket = self.ticket.take().unwrap_or_else(|| self.acks.send(route.source, mark));
+            let wire = &self.pipeline.rows()[at];
+            let arena = &self.batch.arena;
+            let headers: Vec<(&str, Option<&[u8]>)> = self
+                .pipeline
+                .headers(wire)
+                .iter()
+                .map(|(name, value)| {
+                    let name = std::str::from_utf8(arena.get(*name)).unwrap_or_default();
+                    (name, value.map(|span| arena.get(span)))
+                })
+                .collect();
+            let bytes = wire.key.map_or(0, |span| span.len) + wire.value.map_or(0, |span| span.len);
+            let produced = self.producer.produce(&ProduceRow {
+                topic,
+                partition: row.partition(),
+                timestamp: row.timestamp_ms(),
+                key: wire.key.map(|span| arena.get(span)),
+                value: wire.value.map(|span| arena.get(span)),
+                headers: &headers,
+                opaque: ticket.0,
+            });
+            match produced {
                 Ok(()) => {}
                 Err(ProduceError::QueueFull) => {
                     self.ticket = Some(ticket);
                     return Ok(false);
                 }
-                Err(ProduceError::Failed(error)) => return Err(send_failed(&error)),
+                // Refused at once: reported like one that the broker refused.
+                Err(ProduceError::Failed(error)) => {
+                    self.deliveries.push(Delivery { opaque: ticket.0, result: Err(Box::new(error)) });
+                }
             }
+            self.dead_letters.remember(ticket, at);
+            self.bytes += u64::from(bytes);
             if self.wants_record_acks {
-                self.topic_of.insert(ticket.0, wire.topic);
+                self.topic_of.insert(ticket.0, topic);
             }
-            self.wires.advance();
+            self.sending.advance();
         }
         Ok(true)
+    }
+
+    /// A row that is not produced: filtered, or failed. False when the buffer has no room for its dead letter.
+    fn leave_out(&mut self, at: usize, route: sending::Route) -> Result<bool, ConnectError> {
+        let mark = route.mark(&self.batch, at, &self.batch.rows()[at]);
+        let Outcome::Failed(failure) = &self.pipeline.outcomes()[at] else {
+            let ticket = self.acks.send(route.source, mark);
+            return self.complete(ticket).map(|()| true);
+        };
+        let failure = failure.clone();
+        let verdict = self.pipeline.policy().judge(&failure);
+        // A record that fails the task keeps its place: it comes again after a restart.
+        let ticket = match &verdict {
+            Ok(()) => self.ticket.take().unwrap_or_else(|| self.acks.send(route.source, mark)),
+            Err(_) => FATAL_LETTER,
+        };
+        let letter = self.dead_letters.letter_of_row(at, &failure);
+        match self.dead_letters.send(&letter, ticket, &mut *self.producer) {
+            Ok(()) => {}
+            Err(ProduceError::QueueFull) => {
+                self.ticket = verdict.is_ok().then_some(ticket);
+                return Ok(false);
+            }
+            Err(ProduceError::Failed(error)) => return Err(letter_failed(&error)),
+        }
+        self.note(&failure, letter.is_some());
+        match verdict {
+            Ok(()) => {
+                self.pipeline.counts.skipped += 1;
+                if letter.is_none() {
+                    self.complete(ticket)?;
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                self.sending.cut();
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts and logs a record that failed for good.
+    fn note(&mut self, failure: &Failure, has_letter: bool) {
+        let counts = &mut self.pipeline.counts;
+        counts.errors += 1;
+        counts.dead_letters += u64::from(has_letter);
+        if self.pipeline.policy().log.is_some() {
+            self.pipeline.counts.logged += 1;
+            log_failure(&self.spec.connector, self.number, "", failure);
+        }
+    }
+
+    /// A record's outcome is durable, and it was not produced.
+    fn complete(&mut self, ticket: Ticket) -> Result<(), ConnectError> {
+        if self.wants_record_acks {
+            let (partition, offset) = self.place(ticket);
+            self.control.record_done(&RecordAck { partition, offset, produced_to: None })?;
+        }
+        self.acks.finish(ticket);
+        Ok(())
     }
 
     /// Takes delivery reports, waiting up to `timeout` for the first.
@@ -228,27 +388,8 @@ impl SourceUnit {
         let mut failure = None;
         let mut deliveries = std::mem::take(&mut self.deliveries);
         for delivery in deliveries.drain(..) {
-            let ticket = Ticket(delivery.opaque);
-            match (ticket.as_foreign(), delivery.result) {
-                (Some(number), result) => {
-                    if let Err(error) = &result {
-                        tracing::warn!(connector = %self.spec.connector, %error, "a source offset was not committed");
-                    }
-                    self.committing.settle(number, result.is_ok(), &mut self.acks);
-                }
-                (None, Ok(delivered)) => {
-                    if self.wants_record_acks
-                        && let Err(error) = self.control.record_done(&self.record_ack(ticket, delivered))
-                    {
-                        failure.get_or_insert(error);
-                    }
-                    self.topic_of.remove(&ticket.0);
-                    self.acks.finish(ticket);
-                    self.records += 1;
-                }
-                (None, Err(error)) => {
-                    failure.get_or_insert_with(|| send_failed(&error));
-                }
+            if let Err(error) = self.settle_one(Ticket(delivery.opaque), delivery.result) {
+                failure.get_or_insert(error);
             }
         }
         self.deliveries = deliveries;
@@ -260,14 +401,82 @@ impl SourceUnit {
         failure.map_or(Ok(()), Err)
     }
 
-    fn record_ack(&self, ticket: Ticket, delivered: Delivered) -> RecordAck {
-        let (partition, offset) = match self.acks.record(ticket) {
+    fn settle_one(&mut self, ticket: Ticket, result: Result<Delivered, Box<BrokerError>>) -> Result<(), ConnectError> {
+        if ticket != FATAL_LETTER
+            && let Some(number) = ticket.as_foreign()
+        {
+            if let Err(error) = &result {
+                tracing::warn!(connector = %self.spec.connector, %error, "a source offset was not committed");
+            }
+            self.committing.settle(number, result.is_ok(), &mut self.acks);
+            return Ok(());
+        }
+        let is_letter = self.dead_letters.take_sent(ticket);
+        match result {
+            Ok(_) if ticket == FATAL_LETTER => Ok(()),
+            Ok(_) if is_letter => self.complete(ticket),
+            Err(error) if is_letter => {
+                self.pipeline.counts.dead_letter_failures += 1;
+                Err(letter_failed(&error))
+            }
+            Ok(delivered) => {
+                self.dead_letters.forget(ticket);
+                if self.wants_record_acks {
+                    let ack = self.record_ack(ticket, delivered);
+                    self.topic_of.remove(&ticket.0);
+                    self.control.record_done(&ack)?;
+                }
+                self.acks.finish(ticket);
+                self.records += 1;
+                Ok(())
+            }
+            Err(error) => self.not_produced(ticket, &error),
+        }
+    }
+
+    /// Kafka does not take a record (KIP-779).
+    fn not_produced(&mut self, ticket: Ticket, error: &BrokerError) -> Result<(), ConnectError> {
+        self.topic_of.remove(&ticket.0);
+        let failure = self.pipeline.produce_failed(send_failed(error));
+        let letter = self.dead_letters.letter_of_record(ticket, &failure);
+        if self.pipeline.policy().tolerance == Tolerance::None || is_of_the_client(error) {
+            self.note(&failure, false);
+            return Err(failure.cause);
+        }
+        let gate = Arc::clone(&self.gate);
+        let until = Instant::now() + LETTER_TIMEOUT;
+        loop {
+            match gate.pass(|| self.dead_letters.send(&letter, ticket, &mut *self.producer)) {
+                Some(Ok(())) => break,
+                Some(Err(ProduceError::QueueFull)) if Instant::now() < until => {
+                    let polled = self.producer.poll(FULL_WAIT, &mut self.deliveries);
+                    polled.map_err(|error| broker_error("The task's producer failed", &error))?;
+                }
+                Some(Err(ProduceError::QueueFull)) => {
+                    return Err(ConnectError::retriable("the producer's buffer stays full: no room for a dead letter"));
+                }
+                Some(Err(ProduceError::Failed(error))) => return Err(letter_failed(&error)),
+                None => return Err(ConnectError::retriable("the task's lease has ended")),
+            }
+        }
+        self.note(&failure, letter.is_some());
+        self.pipeline.counts.skipped += 1;
+        if letter.is_none() { self.complete(ticket) } else { Ok(()) }
+    }
+
+    /// The source partition and offset of a record in flight.
+    fn place(&self, ticket: Ticket) -> (Option<Arc<SourcePartition>>, Option<SourceOffset>) {
+        match self.acks.record(ticket) {
             Some((number, mark)) => {
                 (self.partitions.source_partition(number), mark.map(|mark| self.partitions.source_offset(number, mark)))
             }
             None => (None, None),
-        };
-        let produced_to = self.topic_of.get(&ticket.0).and_then(|handle| self.wires.topic(*handle)).map(|topic| {
+        }
+    }
+
+    fn record_ack(&self, ticket: Ticket, delivered: Delivered) -> RecordAck {
+        let (partition, offset) = self.place(ticket);
+        let produced_to = self.topic_of.get(&ticket.0).and_then(|handle| self.sending.topic(*handle)).map(|topic| {
             ProducedTo { topic: Arc::clone(topic), partition: delivered.partition, offset: delivered.offset }
         });
         RecordAck { partition, offset, produced_to }
@@ -294,7 +503,7 @@ impl SourceUnit {
             return Ok(());
         }
         let left = || deadline.saturating_duration_since(Instant::now());
-        while !self.produce()? && !left().is_zero() {
+        while self.stage == BatchStage::Sending && !self.produce()? && !left().is_zero() {
             self.take_deliveries(FULL_WAIT)?;
         }
         self.flush(left())?;
@@ -356,6 +565,7 @@ impl Unit for SourceUnit {
     fn take_events(&mut self, _: &mut Vec<TaskEvent>) {}
 
     fn progress(&mut self) -> Option<TaskEvent> {
+        self.counters.set(self.records, &self.pipeline.counts);
         let positions = self.committing.positions(&self.partitions);
         let sample = (self.records, self.committing.count());
         if std::mem::replace(&mut self.sampled, sample) == sample {
@@ -372,6 +582,18 @@ impl Unit for SourceUnit {
         let control = Arc::clone(&self.control);
         Some(Arc::new(move || control.stop()))
     }
+}
+
+/// Whether the client is at fault, or was told to give up, rather than the record.
+fn is_of_the_client(error: &BrokerError) -> bool {
+    match error {
+        BrokerError::Kafka { fatal, code, .. } => *fatal || code.starts_with("_PURGE") || *code == "_DESTROY",
+        BrokerError::Config { .. } | BrokerError::Unreachable { .. } => true,
+    }
+}
+
+fn letter_failed(error: &BrokerError) -> ConnectError {
+    ConnectError { retriable: false, ..broker_error("Could not produce message to dead letter queue", error) }
 }
 
 fn send_failed(error: &BrokerError) -> ConnectError {

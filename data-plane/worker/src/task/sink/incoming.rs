@@ -1,93 +1,136 @@
-//! Fetched rows as a batch of records for the task.
+//! Fetched records: as the pipeline takes them, and as dead letters.
 
-use data_plane_broker::{FetchedBatch, FetchedRow, GroupConsumer, Span as FetchedSpan, TimestampKind};
-use data_plane_connector_api::ConnectError;
-use data_plane_record::{
-    Header, NO_TIMESTAMP, Origin, Position, RecordBatch, Row, RunHead, Schema, Span, TimestampType,
-};
 use std::sync::Arc;
 
-use crate::task::convert::{Converters, conversion_failed};
+use data_plane_broker::{
+    FetchedBatch, FetchedHeader, GroupConsumer, Span as FetchedSpan, TimestampKind, TopicPartition as BrokerPartition,
+};
+use data_plane_record::{Arena, Span, TimestampType};
 
-/// Converts all rows of `fetched` into `batch`, which is cleared first. Payloads are copied once, all together.
-pub(super) fn convert(
-    fetched: &FetchedBatch,
-    consumer: &dyn GroupConsumer,
-    converters: &mut Converters,
-    batch: &mut RecordBatch,
-) -> Result<(), ConnectError> {
-    batch.clear();
-    let whole = batch.arena.push(&fetched.arena);
-    let within = |span: FetchedSpan| Span { start: whole.start + span.start, len: span.length };
-    let mut head = RunHead::default();
-    let mut head_partition = None;
-    for row in &fetched.rows {
-        let topic = &consumer.partition(row.partition).topic;
-        let (key_schema, key) =
-            converters.key.to_connect(topic, row.key.map(within), &mut batch.arena).map_err(conversion_failed)?;
-        let (value_schema, value) =
-            converters.value.to_connect(topic, row.value.map(within), &mut batch.arena).map_err(conversion_failed)?;
-        let is_same_run = head_partition == Some(row.partition)
-            && is_same(head.key_schema.as_ref(), key_schema)
-            && is_same(head.value_schema.as_ref(), value_schema);
-        if !is_same_run {
-            let partition = consumer.partition(row.partition);
-            head = RunHead {
-                topic: Arc::clone(&partition.topic),
-                key_schema: key_schema.cloned(),
-                value_schema: value_schema.cloned(),
-                origin: Some(Origin { topic: Arc::clone(&partition.topic), partition: partition.partition }),
-                ..RunHead::default()
+use crate::pipeline::{DeadLetter, WireRecord, WireRecords};
+
+/// What a poll fetched, with the names of its partitions.
+#[derive(Default)]
+pub(super) struct Incoming {
+    pub(super) fetched: FetchedBatch,
+    /// By the consumer's index.
+    partitions: Vec<Option<BrokerPartition>>,
+    /// Where the fetched bytes begin in the batch's arena.
+    base: u32,
+}
+
+impl Incoming {
+    /// Copies the fetched bytes into the batch's arena, all together, and names the partitions.
+    pub(super) fn enter(&mut self, arena: &mut Arena, consumer: &dyn GroupConsumer) {
+        self.base = arena.push(&self.fetched.arena).start;
+        let mut last = None;
+        for row in &self.fetched.rows {
+            if last.replace(row.partition) == Some(row.partition) {
+                continue;
+            }
+            let index = row.partition as usize;
+            if self.partitions.len() <= index {
+                self.partitions.resize(index + 1, None);
+            }
+            self.partitions[index].get_or_insert_with(|| consumer.partition(row.partition).clone());
+        }
+    }
+
+    fn within(&self, span: FetchedSpan) -> Span {
+        Span { start: self.base + span.start, len: span.length }
+    }
+
+    fn partition(&self, row: usize) -> Option<&BrokerPartition> {
+        self.partitions.get(self.fetched.rows[row].partition as usize)?.as_ref()
+    }
+
+    /// Topic, partition and offset of a row.
+    pub(super) fn position(&self, row: usize) -> (&str, i32, i64) {
+        let offset = self.fetched.rows[row].offset;
+        self.partition(row).map_or(("", -1, offset), |known| (&known.topic, known.partition, offset))
+    }
+
+    /// The row of a record.
+    pub(super) fn find(&self, topic: &str, partition: i32, offset: i64) -> Option<usize> {
+        (0..self.fetched.rows.len()).find(|row| self.position(*row) == (topic, partition, offset))
+    }
+
+    fn headers(&self, row: usize) -> &[FetchedHeader] {
+        let row = &self.fetched.rows[row];
+        &self.fetched.headers[row.first_header as usize..][..row.header_count as usize]
+    }
+
+    /// The record as it was consumed, for the dead letter topic.
+    pub(super) fn letter(&self, at: usize) -> DeadLetter {
+        let row = &self.fetched.rows[at];
+        let bytes = |span: Option<FetchedSpan>| span.map(|span| self.fetched.bytes(span).to_vec());
+        let headers = self.headers(at).iter().map(|header| {
+            let name = String::from_utf8_lossy(self.fetched.bytes(header.name)).into_owned();
+            (name, bytes(header.value))
+        });
+        DeadLetter {
+            timestamp: timestamp(row.timestamp_kind, row.timestamp).0,
+            key: bytes(row.key),
+            value: bytes(row.value),
+            headers: headers.collect(),
+        }
+    }
+
+    /// Which record it is, in Connect's words; with its bytes if asked for.
+    pub(super) fn describe(&self, at: usize, with_message: bool) -> String {
+        let row = &self.fetched.rows[at];
+        let (topic, partition, offset) = self.position(at);
+        let mut text = format!("{{topic='{topic}', partition={partition}, offset={offset}");
+        if let (Some(timestamp), kind) = timestamp(row.timestamp_kind, row.timestamp) {
+            text += &format!(", timestamp={timestamp}, timestampType={kind:?}");
+        }
+        if with_message {
+            const LONGEST: usize = 1000;
+            let shown = |span: Option<FetchedSpan>| match span {
+                None => "null".to_owned(),
+                Some(span) => {
+                    let bytes = self.fetched.bytes(span);
+                    format!("'{}'", String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).escape_debug())
+                }
             };
-            head_partition = Some(row.partition);
-            batch.begin_run(&head);
+            text += &format!(", key={}, value={}", shown(row.key), shown(row.value));
         }
-        let (timestamp, timestamp_type) = timestamp_of(row);
-        let mut record = Row::new(key, value, Position::Kafka(row.offset));
-        record.timestamp = timestamp;
-        record.timestamp_type = timestamp_type;
-        record.kafka_partition = consumer.partition(row.partition).partition;
-        if row.header_count > 0 {
-            let headers = convert_headers(fetched, row, topic, &within, converters, batch)?;
-            record.headers = batch.push_headers(headers);
-        }
-        batch.push_row(record);
-    }
-    Ok(())
-}
-
-fn convert_headers(
-    fetched: &FetchedBatch,
-    row: &FetchedRow,
-    topic: &str,
-    within: &dyn Fn(FetchedSpan) -> Span,
-    converters: &mut Converters,
-    batch: &mut RecordBatch,
-) -> Result<Vec<Header>, ConnectError> {
-    let headers = &fetched.headers[row.first_header as usize..][..row.header_count as usize];
-    let convert = |header: &data_plane_broker::FetchedHeader| {
-        let name = String::from_utf8_lossy(fetched.bytes(header.name));
-        let (schema, value) = converters
-            .header
-            .to_connect_header(topic, &name, header.value.map(within), &mut batch.arena)
-            .map_err(conversion_failed)?;
-        Ok(Header { key: within(header.name), schema: schema.cloned(), value })
-    };
-    headers.iter().map(convert).collect()
-}
-
-fn is_same(known: Option<&Arc<Schema>>, found: Option<&Arc<Schema>>) -> bool {
-    match (known, found) {
-        (Some(known), Some(found)) => Arc::ptr_eq(known, found),
-        (None, None) => true,
-        _ => false,
+        text + "}"
     }
 }
 
-fn timestamp_of(row: &FetchedRow) -> (i64, TimestampType) {
-    match row.timestamp_kind {
-        TimestampKind::None => (NO_TIMESTAMP, TimestampType::NoTimestampType),
-        TimestampKind::CreateTime => (row.timestamp, TimestampType::CreateTime),
-        TimestampKind::LogAppendTime => (row.timestamp, TimestampType::LogAppendTime),
+impl WireRecords for Incoming {
+    fn len(&self) -> usize {
+        self.fetched.rows.len()
+    }
+
+    fn record(&self, at: usize) -> WireRecord<'_> {
+        static NO_TOPIC: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "".into());
+        let row = &self.fetched.rows[at];
+        let (topic, partition) =
+            self.partition(at).map_or((&*NO_TOPIC, -1), |known| (&known.topic, known.partition));
+        let first = row.first_header as usize;
+        WireRecord {
+            topic,
+            partition,
+            offset: row.offset,
+            timestamp: timestamp(row.timestamp_kind, row.timestamp),
+            key: row.key.map(|span| self.within(span)),
+            value: row.value.map(|span| self.within(span)),
+            headers: first..first + row.header_count as usize,
+        }
+    }
+
+    fn header(&self, index: usize) -> (Span, Option<Span>) {
+        let header = &self.fetched.headers[index];
+        (self.within(header.name), header.value.map(|span| self.within(span)))
+    }
+}
+
+fn timestamp(kind: TimestampKind, millis: i64) -> (Option<i64>, TimestampType) {
+    match kind {
+        TimestampKind::None => (None, TimestampType::NoTimestampType),
+        TimestampKind::CreateTime => (Some(millis), TimestampType::CreateTime),
+        TimestampKind::LogAppendTime => (Some(millis), TimestampType::LogAppendTime),
     }
 }

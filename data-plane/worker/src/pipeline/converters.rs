@@ -6,48 +6,53 @@ use data_plane_connector_api::{
     Config, ConnectError, Converter, ConverterRole, Factory, HeaderConverter, PluginKind, Plugins,
 };
 
-use super::settings::WorkerSettings;
-
 /// Connect's default for headers.
 const DEFAULT_HEADER_CONVERTER: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
 
-/// The three converters of a task.
-pub(super) struct Converters {
-    pub(super) key: Box<dyn Converter>,
-    pub(super) value: Box<dyn Converter>,
-    pub(super) header: Box<dyn HeaderConverter>,
+/// The three converters of a task, each with its Java class name.
+pub struct Converters {
+    /// Of keys.
+    pub key: Named<dyn Converter>,
+    /// Of values.
+    pub value: Named<dyn Converter>,
+    /// Of headers.
+    pub header: Named<dyn HeaderConverter>,
+}
+
+/// A plugin's instance.
+pub struct Named<T: ?Sized> {
+    /// Full Java class name.
+    pub class: String,
+    /// The instance.
+    pub plugin: Box<T>,
 }
 
 impl Converters {
-    pub(super) fn new(
+    /// Makes and configures the converters of a connector; `worker` are the worker's properties.
+    ///
+    /// # Errors
+    /// A `ConfigException` that names the key.
+    pub fn new(
         plugins: &Plugins,
-        settings: &WorkerSettings,
+        worker: &BTreeMap<String, String>,
         connector: &BTreeMap<String, String>,
     ) -> Result<Self, ConnectError> {
-        let transforms = connector.get("transforms").map_or("", |transforms| transforms.trim());
-        if !transforms.is_empty() {
-            return Err(ConnectError::config_value(
-                "transforms",
-                transforms,
-                "transforms cannot be run yet: remove the key",
-            ));
-        }
         Ok(Self {
-            key: converter(plugins, settings, connector, ConverterRole::Key)?,
-            value: converter(plugins, settings, connector, ConverterRole::Value)?,
-            header: header_converter(plugins, settings, connector)?,
+            key: converter(plugins, worker, connector, ConverterRole::Key)?,
+            value: converter(plugins, worker, connector, ConverterRole::Value)?,
+            header: header_converter(plugins, worker, connector)?,
         })
     }
 }
 
 fn converter(
     plugins: &Plugins,
-    settings: &WorkerSettings,
+    worker: &BTreeMap<String, String>,
     connector: &BTreeMap<String, String>,
     role: ConverterRole,
-) -> Result<Box<dyn Converter>, ConnectError> {
+) -> Result<Named<dyn Converter>, ConnectError> {
     let prefix = format!("{}.converter", role.name());
-    let (class, config) = chosen(settings, connector, &prefix, role).ok_or_else(|| {
+    let (class, config) = chosen(worker, connector, &prefix, role).ok_or_else(|| {
         ConnectError::config(format!("Missing required configuration \"{prefix}\" which has no default value."))
     })?;
     let plugin = plugins.find(PluginKind::Converter, &class)?;
@@ -56,16 +61,16 @@ fn converter(
     };
     let mut converter = make();
     converter.configure(&config, role)?;
-    Ok(converter)
+    Ok(Named { class: plugin.class.clone(), plugin: converter })
 }
 
 fn header_converter(
     plugins: &Plugins,
-    settings: &WorkerSettings,
+    worker: &BTreeMap<String, String>,
     connector: &BTreeMap<String, String>,
-) -> Result<Box<dyn HeaderConverter>, ConnectError> {
+) -> Result<Named<dyn HeaderConverter>, ConnectError> {
     const KEY: &str = "header.converter";
-    let (class, config) = chosen(settings, connector, KEY, ConverterRole::Header)
+    let (class, config) = chosen(worker, connector, KEY, ConverterRole::Header)
         .unwrap_or_else(|| (DEFAULT_HEADER_CONVERTER.to_owned(), role_only(ConverterRole::Header)));
     let plugin = plugins.find(PluginKind::HeaderConverter, &class)?;
     let Factory::HeaderConverter(make) = &plugin.factory else {
@@ -73,17 +78,17 @@ fn header_converter(
     };
     let mut converter = make();
     converter.configure(&config, ConverterRole::Header)?;
-    Ok(converter)
+    Ok(Named { class: plugin.class.clone(), plugin: converter })
 }
 
 /// Class and config (without the prefix): all from the connector if it names a class, else all from the worker.
 fn chosen(
-    settings: &WorkerSettings,
+    worker: &BTreeMap<String, String>,
     connector: &BTreeMap<String, String>,
     prefix: &str,
     role: ConverterRole,
 ) -> Option<(String, Config)> {
-    [connector, &settings.raw].into_iter().find_map(|from| {
+    [connector, worker].into_iter().find_map(|from| {
         let class = from.get(prefix).map(|class| class.trim()).filter(|class| !class.is_empty())?;
         let mut config = role_only(role);
         for (key, value) in from {
@@ -97,12 +102,4 @@ fn chosen(
 
 fn role_only(role: ConverterRole) -> Config {
     [("converter.type".to_owned(), role.name().to_owned())].into()
-}
-
-/// A converter's failure, as Connect words it when errors are not tolerated.
-pub(super) fn conversion_failed(error: ConnectError) -> ConnectError {
-    let mut failed = ConnectError::connect(format!("Tolerance exceeded in error handler: {error}"))
-        .caused_by(error.class, error.message);
-    failed.causes.extend(error.causes);
-    failed
 }
