@@ -39,7 +39,7 @@ impl HeaderFrom {
         }
     }
 
-    fn from_map(&self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
+    fn headers_from_map(&self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
         let map = require_map(record.value(self.side), &self.purpose)?;
         let find = |field: &str| map.get_str(record.arena, field).cloned().unwrap_or_default();
         let values: Vec<_> = self.pairs.iter().map(|(field, _)| find(field)).collect();
@@ -56,7 +56,7 @@ impl HeaderFrom {
         Ok(())
     }
 
-    fn from_struct(&mut self, record: &mut OpenRecord<'_>, schema: &Arc<Schema>) -> Result<(), ConnectError> {
+    fn headers_from_struct(&mut self, record: &mut OpenRecord<'_>, schema: &Arc<Schema>) -> Result<(), ConnectError> {
         let held = require_struct(record.value(self.side), &self.purpose)?;
         let moves = match self.moved.is_empty() {
             true => None,
@@ -192,8 +192,8 @@ impl RecordTransform for HeaderFrom {
 
     fn apply(&mut self, record: &mut OpenRecord<'_>) -> Result<Verdict, ConnectError> {
         match record.schema(self.side).cloned() {
-            None => self.from_map(record)?,
-            Some(schema) => self.from_struct(record, &schema)?,
+            None => self.headers_from_map(record)?,
+            Some(schema) => self.headers_from_struct(record, &schema)?,
         }
         Ok(Verdict::Keep)
     }

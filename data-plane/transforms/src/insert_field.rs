@@ -18,13 +18,19 @@ const PURPOSE: &str = "field insertion";
 #[derive(Debug)]
 pub(crate) struct InsertField {
     side: Side,
+    insertions: Insertions,
+    with_defaults: bool,
+    schemas: SchemaCache<Arc<Schema>>,
+}
+
+/// The fields to insert, in their order.
+#[derive(Debug, Default)]
+struct Insertions {
     topic: Option<Insertion>,
     partition: Option<Insertion>,
     offset: Option<Insertion>,
     timestamp: Option<Insertion>,
     fixed: Option<(Insertion, String)>,
-    with_defaults: bool,
-    schemas: SchemaCache<Arc<Schema>>,
 }
 
 /// A field to insert.
@@ -50,18 +56,72 @@ impl Insertion {
 
 impl InsertField {
     pub(crate) fn new(side: Side) -> Self {
-        Self {
-            side,
-            topic: None,
-            partition: None,
-            offset: None,
-            timestamp: None,
-            fixed: None,
-            with_defaults: true,
-            schemas: SchemaCache::default(),
-        }
+        Self { side, insertions: Insertions::default(), with_defaults: true, schemas: SchemaCache::default() }
     }
 
+    fn insert_in_map(&self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
+        require_map(record.value(self.side), PURPOSE)?;
+        let offset = self.insertions.offset_of(record)?;
+        let Insertions { topic, partition, timestamp, fixed, .. } = &self.insertions;
+        let mut map = into_map(take(record, self.side));
+        if let Some(field) = topic {
+            let topic = record.topic_value();
+            insert(&mut map, record.arena, &field.name, topic);
+        }
+        if let (Some(field), Some(partition)) = (partition, record.kafka_partition()) {
+            insert(&mut map, record.arena, &field.name, Value::Int32(partition));
+        }
+        if let (Some(field), Some(offset)) = (&self.insertions.offset, offset) {
+            insert(&mut map, record.arena, &field.name, Value::Int64(offset));
+        }
+        if let (Some(field), Some(timestamp)) = (timestamp, record.timestamp()) {
+            insert(&mut map, record.arena, &field.name, Value::Int64(timestamp));
+        }
+        if let Some((field, text)) = fixed {
+            let text = Value::StringSpan(record.arena.push(text.as_bytes()));
+            insert(&mut map, record.arena, &field.name, text);
+        }
+        *record.value_mut(self.side) = Value::Map(map);
+        Ok(())
+    }
+
+    fn insert_in_struct(&mut self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
+        let held = require_struct(record.value(self.side), PURPOSE)?;
+        let insertions = &self.insertions;
+        let schema = self.schemas.get(&held.schema, |schema| insertions.schema_with_fields(schema))?;
+        for (field, value) in held.schema.fields().iter().zip(&held.values) {
+            check_field(field, effective(field, value, self.with_defaults))?;
+        }
+        let offset = insertions.offset_of(record)?;
+        let mut held = into_struct(take(record, self.side));
+        let mut values = std::mem::take(&mut held.values).into_vec();
+        for (field, value) in held.schema.fields().iter().zip(&mut values) {
+            fill_default(field, value, self.with_defaults);
+        }
+        values.reserve_exact(schema.fields().len().saturating_sub(values.len()));
+        if insertions.topic.is_some() {
+            values.push(record.topic_value());
+        }
+        if insertions.partition.is_some() {
+            values.push(record.kafka_partition().map_or(Value::Null, Value::Int32));
+        }
+        if let Some(offset) = offset {
+            values.push(Value::Int64(offset));
+        }
+        if insertions.timestamp.is_some() {
+            values.push(record.timestamp().map_or(Value::Null, Value::DateTime));
+        }
+        if let Some((_, text)) = &insertions.fixed {
+            values.push(Value::StringSpan(record.arena.push(text.as_bytes())));
+        }
+        held.values = values.into();
+        held.schema = Arc::clone(schema);
+        record.set(self.side, Some(Arc::clone(schema)), Value::Struct(held));
+        Ok(())
+    }
+}
+
+impl Insertions {
     /// The offset, if it is to be inserted.
     fn offset_of(&self, record: &OpenRecord<'_>) -> Result<Option<i64>, ConnectError> {
         if self.offset.is_none() {
@@ -73,68 +133,6 @@ impl InsertField {
                 "Only SinkRecord supported for [{PURPOSE}], found: org.apache.kafka.connect.source.SourceRecord"
             ))),
         }
-    }
-
-    fn insert_in_map(&self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
-        require_map(record.value(self.side), PURPOSE)?;
-        let offset = self.offset_of(record)?;
-        let mut map = into_map(take(record, self.side));
-        if let Some(field) = &self.topic {
-            let topic = record.topic_value();
-            insert(&mut map, record.arena, &field.name, topic);
-        }
-        if let (Some(field), Some(partition)) = (&self.partition, record.kafka_partition()) {
-            insert(&mut map, record.arena, &field.name, Value::Int32(partition));
-        }
-        if let (Some(field), Some(offset)) = (&self.offset, offset) {
-            insert(&mut map, record.arena, &field.name, Value::Int64(offset));
-        }
-        if let (Some(field), Some(timestamp)) = (&self.timestamp, record.timestamp()) {
-            insert(&mut map, record.arena, &field.name, Value::Int64(timestamp));
-        }
-        if let Some((field, text)) = &self.fixed {
-            let text = Value::StringSpan(record.arena.push(text.as_bytes()));
-            insert(&mut map, record.arena, &field.name, text);
-        }
-        *record.value_mut(self.side) = Value::Map(map);
-        Ok(())
-    }
-
-    fn insert_in_struct(&mut self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
-        let held = require_struct(record.value(self.side), PURPOSE)?;
-        let mut schemas = std::mem::take(&mut self.schemas);
-        let schema = schemas.get(&held.schema, |schema| self.schema_with_fields(schema)).map(Arc::clone);
-        self.schemas = schemas;
-        let schema = schema?;
-        for (field, value) in held.schema.fields().iter().zip(&held.values) {
-            check_field(field, effective(field, value, self.with_defaults))?;
-        }
-        let offset = self.offset_of(record)?;
-        let mut held = into_struct(take(record, self.side));
-        let mut values = std::mem::take(&mut held.values).into_vec();
-        for (field, value) in held.schema.fields().iter().zip(&mut values) {
-            fill_default(field, value, self.with_defaults);
-        }
-        values.reserve_exact(schema.fields().len() - values.len());
-        if self.topic.is_some() {
-            values.push(record.topic_value());
-        }
-        if self.partition.is_some() {
-            values.push(record.kafka_partition().map_or(Value::Null, Value::Int32));
-        }
-        if let Some(offset) = offset {
-            values.push(Value::Int64(offset));
-        }
-        if self.timestamp.is_some() {
-            values.push(record.timestamp().map_or(Value::Null, Value::DateTime));
-        }
-        if let Some((_, text)) = &self.fixed {
-            values.push(Value::StringSpan(record.arena.push(text.as_bytes())));
-        }
-        held.values = values.into();
-        held.schema = Arc::clone(&schema);
-        record.set(self.side, Some(schema), Value::Struct(held));
-        Ok(())
     }
 
     /// A struct's schema with the fields added.
@@ -180,16 +178,14 @@ impl RecordTransform for InsertField {
     fn configure(&mut self, config: &Config) -> Result<(), ConnectError> {
         let parsed = self.config_def().parse(config)?;
         let insertion = |name| parsed.text(name).map(Insertion::parse);
-        self.topic = insertion("topic.field");
-        self.partition = insertion("partition.field");
-        self.offset = insertion("offset.field");
-        self.timestamp = insertion("timestamp.field");
+        let (topic, partition) = (insertion("topic.field"), insertion("partition.field"));
+        let (offset, timestamp) = (insertion("offset.field"), insertion("timestamp.field"));
         let fixed = insertion("static.field");
         self.with_defaults = parsed.flag(REPLACE_NULL);
-        if [&self.topic, &self.partition, &self.offset, &self.timestamp, &fixed].into_iter().all(Option::is_none) {
+        if [&topic, &partition, &offset, &timestamp, &fixed].into_iter().all(Option::is_none) {
             return Err(ConnectError::config("No field insertion configured"));
         }
-        self.fixed = match (fixed, parsed.text("static.value")) {
+        let fixed = match (fixed, parsed.text("static.value")) {
             (Some(field), Some(text)) => Some((field, text.to_owned())),
             (Some(field), None) => {
                 let why = format!("No value specified for static field: {}", field.name);
@@ -197,6 +193,7 @@ impl RecordTransform for InsertField {
             }
             (None, _) => None,
         };
+        self.insertions = Insertions { topic, partition, offset, timestamp, fixed };
         Ok(())
     }
 

@@ -1,0 +1,5 @@
+//! What holds for transforms and any records: with and without schema, with values that disagree with their schema.
+
+mod any;
+mod properties;
+mod speed;
