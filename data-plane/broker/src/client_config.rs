@@ -5,7 +5,7 @@
 
 mod jaas;
 pub(crate) mod jks;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod pem;
 mod rules;
 mod security;

@@ -352,3 +352,25 @@ fn an_unusable_value_is_named() {
     let error = KafkaBroker.producer(&config).err().unwrap();
     assert!(error.to_string().contains("linger.ms"), "{error}");
 }
+
+#[test]
+fn whatever_java_takes_librdkafka_takes_or_the_key_is_named() {
+    use crate::client_config::ClientKind;
+    use crate::client_config::keys::extremes;
+    for kind in [ClientKind::Producer, ClientKind::Consumer] {
+        for (key, value) in extremes(kind) {
+            let mut config: ClientConfig =
+                [("bootstrap.servers", "127.0.0.1:1"), ("compression.type", "gzip")].into_iter().collect();
+            config.set("group.id", "g").set(key, &value);
+            let made = match kind {
+                ClientKind::Producer => KafkaBroker.producer(&config).map(drop),
+                _ => KafkaBroker.group_consumer(&config, &Subscription::Topics(vec!["t".to_owned()])).map(drop),
+            };
+            match made {
+                Ok(()) => {}
+                Err(BrokerError::Config { key: named, .. }) if named == key => {}
+                Err(error) => panic!("{key}={value}: {error}"),
+            }
+        }
+    }
+}

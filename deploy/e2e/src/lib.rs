@@ -22,7 +22,7 @@ mod worker;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use etcd::Etcd;
 pub use ferry::{Ferry, Output};
-pub use kafka::Kafka;
+pub use kafka::{Kafka, KafkaOptions};
 pub use kafka_connect::KafkaConnect;
 pub use kcat::{Kcat, Message};
 pub use places::{binary, kcat_program};

@@ -186,6 +186,25 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(name, ..)| *name)
 }
 
+/// The numeric keys of a client, each with the least and the greatest value that Java takes.
+#[cfg(test)]
+pub(crate) fn extremes(kind: ClientKind) -> Vec<(&'static str, String)> {
+    let whole = |limit, least: i64, most: i64| match limit {
+        AtLeast(least) => [least, most],
+        Between(least, most) => [least, most],
+        GzipLevel => [-1, 9],
+        _ => [least, most],
+    };
+    let values = |key: &'static str| match find(key, kind)? {
+        (Int, limit) => Some(whole(limit, i64::from(i32::MIN), i64::from(i32::MAX))),
+        (Long, limit) => Some(whole(limit, i64::MIN, i64::MAX)),
+        (Short, limit) => Some(whole(limit, i64::from(i16::MIN), i64::from(i16::MAX))),
+        _ => None,
+    };
+    let pairs = |key| values(key).into_iter().flatten().map(move |value: i64| (key, value.to_string()));
+    names().flat_map(pairs).collect()
+}
+
 fn find(key: &str, kind: ClientKind) -> Option<(Type, Limit)> {
     let letter = match kind {
         ClientKind::Admin => 'a',

@@ -174,7 +174,7 @@ fn consumer_rule(key: &str) -> Rule {
         "heartbeat.interval.ms" => Number("heartbeat.interval.ms", 1, 3_600_000),
         "max.poll.interval.ms" => Number("max.poll.interval.ms", 1, 86_400_000),
         "fetch.min.bytes" => Number("fetch.min.bytes", 1, 100_000_000),
-        "fetch.max.bytes" => Number("fetch.max.bytes", 0, 2_147_483_135),
+        "fetch.max.bytes" => Number("fetch.max.bytes", 1000, 2_147_483_135),
         "fetch.max.wait.ms" => Number("fetch.wait.max.ms", 0, 299_000),
         "max.partition.fetch.bytes" => Number("max.partition.fetch.bytes", 1, 1_000_000_000),
         "auto.offset.reset" => Convert("auto.offset.reset", |value| match value {

@@ -11,8 +11,14 @@ pub(super) fn settle(config: &ClientConfig, kind: ClientKind, out: &mut Translat
     match kind {
         ClientKind::Admin => Ok(()),
         ClientKind::Consumer => {
-            raise(out, "max.poll.interval.ms", 300_000, "session.timeout.ms", 0);
+            // The session that clients start from here, or librdkafka's where the brokers decide it.
+            let session = if out.get("group.protocol") == Some("consumer") { 45_000 } else { 6000 };
+            raise(out, "max.poll.interval.ms", 300_000, "session.timeout.ms", session);
             wait_less_than_the_socket(out);
+            // librdkafka wants room for its greatest message of 1 MB, which only producers have a use for.
+            if let Some(bytes) = out.get("fetch.max.bytes").filter(|bytes| bytes.len() < 7).map(str::to_owned) {
+                out.put("message.max.bytes", bytes, "fetch.max.bytes");
+            }
             Ok(())
         }
         ClientKind::Producer => {

@@ -83,6 +83,7 @@ fn keys_that_depend_on_each_other_are_settled() {
         "5000",
         &[("reconnect.backoff.ms", "5000"), ("reconnect.backoff.max.ms", "5000")],
     );
+    check(Consumer, "fetch.max.bytes", "5000", &[("fetch.max.bytes", "5000"), ("message.max.bytes", "5000")]);
     check(Consumer, "fetch.max.wait.ms", "100000", &[("fetch.wait.max.ms", "59000")]);
     check(Consumer, "request.timeout.ms", "1", &[("socket.timeout.ms", "1000"), ("fetch.wait.max.ms", "0")]);
     check(

@@ -251,21 +251,31 @@ unsafe extern "C" fn on_log(
     }
 }
 
-/// A failure without the thread's name, and with Java's key where librdkafka advises its own.
+/// A failure without the thread's name, with Java's key where librdkafka advises its own, or should.
 fn in_our_words(line: &str) -> String {
     let line = line.split_once("]: ").filter(|_| line.starts_with("[thrd:")).map_or(line, |(_, line)| line);
-    line.replace("ssl.ca.location", "ssl.truststore.location")
+    let mut words = line.replace("ssl.ca.location", "ssl.truststore.location");
+    if ["alert bad certificate", "alert certificate required", "certificate unknown"]
+        .iter()
+        .any(|sign| line.contains(sign))
+    {
+        words.push_str(": the broker wants a certificate that it trusts, see ssl.keystore.location");
+    }
+    words
 }
 
-/// Whether a connection failed for a reason that trying again does not change.
+/// The code of a failure of login or encryption, which trying again does not change.
 fn failed_security(failure: &str) -> Option<Code> {
-    if failure.contains("SSL handshake failed") && !failure.contains("Disconnected") {
+    let says = |signs: &[&str]| signs.iter().any(|sign| failure.contains(sign));
+    // The network's failures in the middle of it are no answer.
+    if says(&["Disconnected", "unexpected eof", "Timed out", "timed out", "transport failure", "transport error"]) {
+        return None;
+    }
+    if says(&["certificate verify failed", "SSL routines"]) {
         return Some(Code::RD_KAFKA_RESP_ERR__SSL);
     }
-    let is_login = ["SASL authentication error", "uthentication failed", "SASL SCRAM", "Unsupported SASL mechanism"]
-        .iter()
-        .any(|sign| failure.contains(sign));
-    is_login.then_some(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION)
+    says(&["SASL authentication error", "uthentication failed", "broker's supported mechanisms"])
+        .then_some(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION)
 }
 
 /// A topic handle of one client.
@@ -507,4 +517,31 @@ pub(super) unsafe fn bytes<'a>(pointer: *const c_void, length: usize) -> Option<
 /// A timeout as librdkafka takes it.
 pub(super) fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_security_are_told_from_the_networks() {
+        for (failure, code) in [
+            ("SASL authentication error: Authentication failed: Invalid username or password", "_AUTHENTICATION"),
+            ("SSL handshake failed: error:0A000086:SSL routines::certificate verify failed", "_SSL"),
+            ("Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42", "_SSL"),
+            ("SSL handshake failed: Disconnected", ""),
+            ("SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading", ""),
+            ("Connect to ipv4#127.0.0.1:1 failed: Connection refused", ""),
+            ("", ""),
+        ] {
+            assert_eq!(failed_security(failure).map_or("", name), code, "{failure}");
+        }
+    }
+
+    #[test]
+    fn failures_advise_javas_keys() {
+        let line = "[thrd:ssl://b:1/bootstrap]: ssl://b:1/bootstrap: x: verify that ssl.ca.location is right";
+        assert_eq!(in_our_words(line), "ssl://b:1/bootstrap: x: verify that ssl.truststore.location is right");
+        assert!(in_our_words("x alert bad certificate").ends_with("see ssl.keystore.location"));
+    }
 }

@@ -7,4 +7,5 @@ mod harness;
 mod interfaces;
 mod kills;
 mod mistakes;
+mod security;
 mod standalone;
