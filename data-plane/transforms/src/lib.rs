@@ -14,12 +14,16 @@ mod insert_field;
 mod insert_header;
 mod java_hash_map;
 mod mask_field;
+mod predicates;
+mod regex_router;
 mod replace_field;
 mod replace_null;
 mod requirements;
 mod schema_cache;
 mod set_schema_metadata;
 mod structs;
+mod timestamp_converter;
+mod timestamp_router;
 mod value_to_key;
 
 use data_plane_connector_api::{Factory, Plugin, PluginSource, RecordTransform};
@@ -35,8 +39,11 @@ use hoist_field::HoistField;
 use insert_field::InsertField;
 use insert_header::InsertHeader;
 use mask_field::MaskField;
+use regex_router::RegexRouter;
 use replace_field::ReplaceField;
 use set_schema_metadata::SetSchemaMetadata;
+use timestamp_converter::TimestampConverter;
+use timestamp_router::TimestampRouter;
 use value_to_key::ValueToKey;
 
 /// The version that built-in plugins report: the Kafka Connect release that they follow.
@@ -70,7 +77,7 @@ pub struct Transforms;
 
 impl PluginSource for Transforms {
     fn plugins(&self) -> Vec<Plugin> {
-        vec![
+        [
             transform(|| Cast::new(Side::Key)),
             transform(|| Cast::new(Side::Value)),
             transform(DropHeaders::default),
@@ -88,11 +95,18 @@ impl PluginSource for Transforms {
             transform(InsertHeader::default),
             transform(|| MaskField::new(Side::Key)),
             transform(|| MaskField::new(Side::Value)),
+            transform(RegexRouter::default),
             transform(|| ReplaceField::new(Side::Key)),
             transform(|| ReplaceField::new(Side::Value)),
             transform(|| SetSchemaMetadata::new(Side::Key)),
             transform(|| SetSchemaMetadata::new(Side::Value)),
+            transform(|| TimestampConverter::new(Side::Key)),
+            transform(|| TimestampConverter::new(Side::Value)),
+            transform(TimestampRouter::default),
             transform(ValueToKey::default),
         ]
+        .into_iter()
+        .chain(predicates::plugins())
+        .collect()
     }
 }

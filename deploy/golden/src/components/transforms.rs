@@ -42,7 +42,7 @@ pub(super) fn test(class: &str, case: &Json) -> Result<(), String> {
             _ => Ok(matches[0]),
         }
     });
-    check::outcome(case, done, |matches, expected| match *expected == matches {
+    check::outcome(case, done, |matches, expected| match expected["v"] == matches {
         true => Ok(()),
         false => Err(format!("says {matches}, Connect {expected}")),
     })
