@@ -1,8 +1,10 @@
 //! Connect's schemas. Immutable and shared as `Arc<Schema>`; stages cache by the pointer.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use crate::validate::{InvalidValue, validate_value};
 use crate::value::Value;
 
 /// Connect's types.
@@ -194,6 +196,54 @@ impl PartialEq for Schema {
     }
 }
 
+/// What a [`SchemaBuilder`] refuses; Connect's `SchemaBuilderException`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaBuilderError {
+    /// A field for something else than a struct.
+    NoStruct {
+        /// Its type.
+        kind: SchemaType,
+    },
+    /// A field without a name.
+    NoFieldName,
+    /// A name that a field has already.
+    DuplicateField {
+        /// The name.
+        field: Arc<str>,
+    },
+    /// A second default.
+    DefaultIsSet,
+    /// A default that is not a value of the schema.
+    InvalidDefault(InvalidValue),
+}
+
+impl SchemaBuilderError {
+    /// The class of the exception that Connect throws.
+    pub const CLASS: &str = "org.apache.kafka.connect.errors.SchemaBuilderException";
+}
+
+impl fmt::Display for SchemaBuilderError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStruct { kind } => {
+                write!(formatter, "Cannot create fields on type {}", kind.name().to_uppercase())
+            }
+            Self::NoFieldName => formatter.write_str("fieldName cannot be null."),
+            Self::DuplicateField { field } => {
+                write!(formatter, "Cannot create field because of field name duplication {field}")
+            }
+            Self::DefaultIsSet => formatter.write_str("Invalid SchemaBuilder call: default has already been set."),
+            Self::InvalidDefault(_) => formatter.write_str("Invalid default value"),
+        }
+    }
+}
+
+impl std::error::Error for SchemaBuilderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::InvalidDefault(cause) = self { Some(cause) } else { None }
+    }
+}
+
 /// Builds a [`Schema`].
 #[derive(Clone, Debug)]
 pub struct SchemaBuilder {
@@ -277,9 +327,69 @@ impl SchemaBuilder {
         self
     }
 
+    /// As [`SchemaBuilder::field`], with the checks of Java's `SchemaBuilder`.
+    ///
+    /// # Errors
+    /// If this is no struct, the name is empty, or a field has it already.
+    pub fn try_field(self, name: impl Into<Arc<str>>, schema: Arc<Schema>) -> Result<Self, SchemaBuilderError> {
+        let name = name.into();
+        if self.schema.kind != SchemaType::Struct {
+            return Err(SchemaBuilderError::NoStruct { kind: self.schema.kind });
+        }
+        if name.is_empty() {
+            return Err(SchemaBuilderError::NoFieldName);
+        }
+        if self.schema.field_index(&name).is_some() {
+            return Err(SchemaBuilderError::DuplicateField { field: name });
+        }
+        Ok(self.field(name, schema))
+    }
+
+    /// As [`SchemaBuilder::default_value`], with the checks of Java's `SchemaBuilder`: the schema as built so far must take the
+    /// value, so say before whether it is optional, and all fields.
+    ///
+    /// # Errors
+    /// If there is a default already, or the value is not one of the schema.
+    pub fn try_default_value(self, value: Value) -> Result<Self, SchemaBuilderError> {
+        if self.schema.default.is_some() {
+            return Err(SchemaBuilderError::DefaultIsSet);
+        }
+        // A struct's value has the schema without the default.
+        validate_value(&self.schema, &value).map_err(SchemaBuilderError::InvalidDefault)?;
+        Ok(self.default_value(value))
+    }
+
     /// The finished schema.
     #[must_use]
     pub fn build(self) -> Arc<Schema> {
         Arc::new(self.schema)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checked_builders_refuse_as_java_does() {
+        let int8 = Schema::plain(SchemaType::Int8, false);
+        let text = |built: Result<SchemaBuilder, SchemaBuilderError>| built.expect_err("refused").to_string();
+        let builder = Schema::builder(SchemaType::Int8);
+        assert_eq!(text(builder.clone().try_field("a", int8.clone())), "Cannot create fields on type INT8");
+        let error = builder.clone().try_default_value(Value::Int32(1)).expect_err("refused");
+        assert_eq!(error.to_string(), "Invalid default value");
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(builder.clone().try_default_value(Value::Null).is_err());
+        let builder = builder.try_default_value(Value::Int8(1)).expect("fits");
+        assert_eq!(
+            text(builder.try_default_value(Value::Int8(2))),
+            "Invalid SchemaBuilder call: default has already been set."
+        );
+        let builder = Schema::builder(SchemaType::Struct).try_field("a", int8.clone()).expect("a field");
+        assert_eq!(text(builder.clone().try_field("", int8.clone())), "fieldName cannot be null.");
+        assert_eq!(
+            text(builder.try_field("a", int8.clone())),
+            "Cannot create field because of field name duplication a"
+        );
     }
 }

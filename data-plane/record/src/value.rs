@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::arena::{Arena, Span};
-use crate::schema::Schema;
+use crate::schema::{Field, Schema};
+use crate::validate::{InvalidValue, check_struct, validate_field};
 
 /// A Connect value. It may disagree with the schema beside it: converters and transforms check what they need.
 ///
@@ -246,10 +247,41 @@ impl Struct {
         Self { schema, values }
     }
 
-    /// The value of a field; `None` if the schema has no such field.
+    /// `Struct.getWithoutDefault`: the value of a field as it was set; `None` if the schema has no such field.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.values.get(self.schema.field_index(field)?)
+    }
+
+    /// `Struct.get`: the value of a field, or its default where that is null; `None` if the schema has no such field.
+    #[must_use]
+    pub fn get_with_default(&self, field: &str) -> Option<&Value> {
+        let at = self.schema.field_index(field)?;
+        match (self.values.get(at)?, &self.schema.fields()[at].schema.default) {
+            (Value::Null, Some(default)) => Some(default),
+            (value, _) => Some(value),
+        }
+    }
+
+    /// `Struct.put`: sets a field.
+    ///
+    /// # Errors
+    /// If the schema has no such field, or the value is not one of the field's schema. Then the struct stays as it was.
+    pub fn put(&mut self, field: &str, value: Value) -> Result<(), InvalidValue> {
+        let at = self.schema.field_index(field).filter(|at| *at < self.values.len());
+        let at = at.ok_or_else(|| InvalidValue::NoSuchField { field: field.into() })?;
+        let Field { name, schema } = &self.schema.fields()[at];
+        validate_field(name, schema, &value)?;
+        self.values[at] = value;
+        Ok(())
+    }
+
+    /// `Struct.validate`: whether each field has a value of its schema, or a default that stands for null.
+    ///
+    /// # Errors
+    /// The first field that has not.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        check_struct(self)
     }
 }
 
