@@ -68,6 +68,7 @@ pub fn sink_config_def() -> ConfigDef {
             High,
             "A Java regular expression of topics to read, in place of topics.",
         )
+        .validator(Validator::Regex)
         .form(COMMON, 4, Width::Long, "Topics regex"),
         optional(
             "errors.deadletterqueue.topic.name",

@@ -187,8 +187,14 @@ impl ConfigKey {
 
     /// The key with its place in forms.
     #[must_use]
-    pub fn form(mut self, group: &str, order_in_group: i32, width: Width, display_name: &str) -> Self {
-        self.group = Some(group.to_owned());
+    pub fn form<'a>(
+        mut self,
+        group: impl Into<Option<&'a str>>,
+        order_in_group: i32,
+        width: Width,
+        display_name: &str,
+    ) -> Self {
+        self.group = group.into().map(str::to_owned);
         self.order_in_group = order_in_group;
         self.width = width;
         self.display_name = display_name.to_owned();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator};
+use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator, Width};
 use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
 use data_plane_record::jackson::{self, Json};
 use data_plane_record::{Arena, Schema, Span, Value};
@@ -28,21 +28,24 @@ pub(crate) fn config_def() -> ConfigDef {
             Some("true"),
             Importance::High,
             "Whether each value carries its schema in an envelope.",
-        ),
+        )
+        .form("Schemas", 0, Width::Medium, "Enable Schemas"),
         ConfigKey::optional(
             CACHE_SIZE,
             ConfigType::Int,
             Some("1000"),
             Importance::High,
             "The most schemas kept for reading.",
-        ),
+        )
+        .form("Schemas", 1, Width::Medium, "Schema Cache Size"),
         ConfigKey::optional(
             SCHEMA_CONTENT,
             ConfigType::String,
             None,
             Importance::High,
             "With schemas.enable: the schema of all values read, which then come without an envelope.",
-        ),
+        )
+        .form("Schemas", 2, Width::Medium, "Schema Content"),
         ConfigKey::optional(
             DECIMAL_FORMAT,
             ConfigType::String,
@@ -50,14 +53,16 @@ pub(crate) fn config_def() -> ConfigDef {
             Importance::Low,
             "How decimals are written: BASE64 or NUMERIC.",
         )
-        .validator(Validator::OneOfIgnoreCase(["NUMERIC", "BASE64"].map(str::to_owned).to_vec())),
+        .validator(Validator::OneOfIgnoreCase(["NUMERIC", "BASE64"].map(str::to_owned).to_vec()))
+        .form("Serialization", 0, Width::Medium, "Decimal Format"),
         ConfigKey::optional(
             REPLACE_NULL,
             ConfigType::Boolean,
             Some("true"),
             Importance::Low,
             "Whether null becomes the schema's default.",
-        ),
+        )
+        .form("Serialization", 1, Width::Medium, "Replace null with default"),
     ])
 }
 

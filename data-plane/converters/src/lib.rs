@@ -145,14 +145,9 @@ impl PluginSource for Converters {
 /// The key that all converters have, whose value the runtime sets.
 fn converter_type_key() -> data_plane_connector_api::ConfigKey {
     use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator};
-    ConfigKey::optional(
-        "converter.type",
-        ConfigType::String,
-        None,
-        Importance::Low,
-        "key, value or header; set by the worker.",
-    )
-    .validator(Validator::OneOf(["key", "value", "header"].map(str::to_owned).to_vec()))
+    let documentation = "key, value or header; set by the worker.";
+    ConfigKey::required("converter.type", ConfigType::String, Importance::Low, documentation)
+        .validator(Validator::OneOf(["key", "value", "header"].map(str::to_owned).to_vec()))
 }
 
 /// Parses a converter's config with its role as `converter.type`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance};
+use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Width};
 use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
 use data_plane_record::{Arena, Schema, Span, Value, java_text};
 
@@ -19,7 +19,8 @@ pub(crate) fn config_def() -> ConfigDef {
             Some("UTF-8"),
             Importance::High,
             "The text's encoding, by its Java name.",
-        ),
+        )
+        .form(None, -1, Width::Medium, "Encoding"),
     ])
 }
 

@@ -34,6 +34,7 @@ pub use counters::{Counters, TaskCounters};
 pub use gate::{Deadline, Gate};
 pub use offset_store::{Destination, FileOffsetStore, KafkaOffsetStore, OffsetStore};
 pub use runtime::Runtime;
+pub(crate) use source::topic_creation_problem;
 pub use settings::{OffsetStorage, SettingError, WorkerSettings};
 
 /// What the user wants of a connector.

@@ -1,136 +1,191 @@
 //! Validation of a connector's config for the control plane: Kafka Connect's ConfigInfos.
 //!
-//! Beyond Kafka Connect: what this worker could not run as asked is refused here, not at run time.
+//! First as Kafka Connect validates ([`as_connect`]), then ([`early`]) for what it would only find when the connector runs.
+
+mod early;
+mod embedded;
+mod java_order;
+mod versions;
 
 use crate::{plugins::key_info, task::WorkerSettings};
 use data_plane_connector_api::{
-    ConnectError, Factory, PluginKind, Plugins,
-    common_config::{sink_config_def, source_config_def, validate_sink, validate_source},
+    ConnectError, Factory, Plugin, PluginKind, Plugins,
+    common_config::{connector_config_def, sink_config_def, source_config_def, validate_sink, validate_source},
     config_def::{Config, ConfigDef, ConfigValue},
 };
+use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
+use java_order::hash_map_order;
 use proto::worker_v1 as wire;
 use serde_json::json;
+use std::sync::Arc;
 
-/// Validates; an error is one of the request, not of the config's values.
+/// Validates; an error is one of the request, not of the config's values. `config` may hold resolved references of config providers.
 pub fn validate(
     plugins: &Plugins,
     settings: Option<&WorkerSettings>,
     config: &Config,
 ) -> Result<wire::ValidateResult, ConnectError> {
-    let class = config.get("connector.class").map_or("", |class| class.trim());
-    let plugin = plugins.find_connector(class).map_err(|error| ConnectError::connect(error.to_string()))?;
-    let (mut connector, is_sink) = match &plugin.factory {
-        Factory::Source { connector, .. } => (connector(), false),
-        Factory::Sink { connector, .. } => (connector(), true),
-        _ => return Err(ConnectError::connect(format!("{class} is no connector"))),
-    };
-    let (common, mut values) = match is_sink {
-        true => (sink_config_def(), validate_sink(config)),
-        false => (source_config_def(), validate_source(config)),
-    };
-    refuse_what_is_not_run(config, &mut values);
-    check_converters(plugins, config, &mut values);
-    if let Some(settings) = settings {
-        check_group(settings, config, is_sink, &mut values);
+    let policy = settings.map_or(Ok(OverridePolicy::All), |settings| {
+        OverridePolicy::from_worker_properties(&settings.raw).map_err(|error| ConnectError::config(error.to_string()))
+    })?;
+    let (mut validated, plugin) = as_connect(plugins, &policy, config)?;
+    if let Some(plugin) = &plugin {
+        early::find(plugins, settings, config, plugin.kind() == PluginKind::Sink, &mut validated);
     }
-    let own = connector.config_def();
-    let own_values = connector.validate(config);
-    connector.stop();
+    let plugin = plugin.map_or_else(|| plugins.find_connector(class_of(config)).cloned(), Ok)?;
     Ok(wire::ValidateResult {
-        // Kafka Connect names the connector as it was asked for.
-        config_infos_json: config_infos(class, &common.and(own), values, own_values).to_string(),
-        connector_type: if is_sink { "sink" } else { "source" }.to_owned(),
+        config_infos_json: validated.config_infos().to_string(),
+        connector_type: plugin.kind().name().to_owned(),
         class: plugin.class.clone(),
         fence_class: wire::FenceClass::Lease.into(),
     })
 }
 
-fn config_infos(class: &str, def: &ConfigDef, common: Vec<ConfigValue>, own: Vec<ConfigValue>) -> serde_json::Value {
-    let mut values = common;
-    for value in own {
+/// A validated config: Kafka Connect's ConfigInfos.
+#[derive(Debug)]
+pub struct Validated {
+    /// The connector as it was asked for.
+    pub name: String,
+    /// The keys that there are, transforms' and converters' included.
+    pub definition: ConfigDef,
+    /// One entry a key, in Kafka Connect's order.
+    pub values: Vec<ConfigValue>,
+}
+
+impl Validated {
+    /// Errors of all keys.
+    #[must_use]
+    pub fn error_count(&self) -> usize {
+        self.values.iter().map(|value| value.errors.len()).sum()
+    }
+
+    /// Groups of the keys, in order of appearance.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = Vec::new();
+        for group in self.definition.keys.iter().filter_map(|key| key.group.as_deref()) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// What the REST API answers.
+    fn config_infos(&self) -> serde_json::Value {
+        let configs: Vec<serde_json::Value> = self
+            .values
+            .iter()
+            .map(|value| {
+                json!({
+                    "definition": self.definition.key(&value.name).map(key_info),
+                    "value": {
+                        "name": value.name,
+                        "value": value.value,
+                        "recommended_values": value.recommended_values,
+                        "errors": value.errors,
+                        "visible": value.visible,
+                    },
+                })
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "error_count": self.error_count(),
+            "groups": self.groups(),
+            "configs": configs,
+        })
+    }
+
+    /// Adds an error to a key, which is shown from now on.
+    fn add_error(&mut self, key: &str, error: String) {
+        match self.values.iter_mut().find(|value| value.name == key) {
+            Some(value) => value.errors.push(error),
+            None => self.values.push(value_of(key, None, vec![error])),
+        }
+    }
+
+    /// Whether no key under a prefix has an error.
+    fn is_clean_under(&self, prefix: &str) -> bool {
+        !self.values.iter().any(|value| value.name.starts_with(prefix) && !value.errors.is_empty())
+    }
+}
+
+fn value_of(name: &str, value: Option<&str>, errors: Vec<String>) -> ConfigValue {
+    ConfigValue {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+        recommended_values: Vec::new(),
+        errors,
+        visible: true,
+    }
+}
+
+fn class_of(config: &Config) -> &str {
+    config.get("connector.class").map_or("", |class| class.trim())
+}
+
+/// Validates as `AbstractHerder.validateConnectorConfig` does. Gives the connector's plugin too, if its version is the one wanted.
+///
+/// # Errors
+/// Of the request: no class, or an unknown one.
+pub fn as_connect(
+    plugins: &Plugins,
+    policy: &OverridePolicy,
+    config: &Config,
+) -> Result<(Validated, Option<Arc<Plugin>>), ConnectError> {
+    let class = class_of(config);
+    if class.is_empty() {
+        return Err(ConnectError {
+            class: "org.apache.kafka.connect.runtime.rest.errors.BadRequestException".to_owned(),
+            ..ConnectError::connect(format!("Connector config {config:?} contains no connector type"))
+        });
+    }
+    let plugin = plugins.find_connector(class)?;
+    let name = class.to_owned();
+    if let Some(error) = versions::mismatch(plugin, config.get("connector.plugin.version")) {
+        let definition = connector_config_def();
+        let values = definition.validate(config);
+        let mut validated = Validated { name, definition, values };
+        for key in ["connector.class", "connector.plugin.version"] {
+            validated.add_error(key, error.clone());
+        }
+        return Ok((validated, None));
+    }
+    let (mut connector, is_sink) = match &plugin.factory {
+        Factory::Source { connector, .. } => (connector(), false),
+        Factory::Sink { connector, .. } => (connector(), true),
+        _ => return Err(ConnectError::connect(format!("{class} is no connector"))),
+    };
+    let (definition, values) = match is_sink {
+        true => (sink_config_def(), validate_sink(config)),
+        false => (source_config_def(), validate_source(config)),
+    };
+    let mut validated = Validated { name, definition, values };
+    embedded::transforms(plugins, config, &mut validated);
+    own(&connector.config_def(), connector.validate(config), &mut validated);
+    connector.stop();
+    embedded::converters(plugins, config, &mut validated);
+    let side = if is_sink { Side::Sink } else { Side::Source { exactly_once: false } };
+    let found = overrides(policy, side, config);
+    let keys = hash_map_order(found.iter().map(|found| found.full_key()).collect());
+    for key in keys {
+        let Some(found) = found.iter().find(|found| found.full_key() == key) else { continue };
+        validated.values.push(value_of(&key, Some(found.value), found.error.clone().into_iter().collect()));
+    }
+    Ok((validated, Some(Arc::clone(plugin))))
+}
+
+/// Adds a connector's own keys; its word about a common key is added to the common one.
+fn own(definition: &ConfigDef, values: Vec<ConfigValue>, validated: &mut Validated) {
+    validated.definition = std::mem::take(&mut validated.definition).and(definition.clone());
+    for value in values {
+        let Validated { definition, values, .. } = &mut *validated;
         match values.iter_mut().find(|known| known.name == value.name) {
-            // A connector's own word about a common key is added to the common one.
-            Some(known) => known.errors.extend(value.errors.into_iter().filter(|_| def.key(&value.name).is_some())),
+            Some(known) => {
+                known.errors.extend(value.errors.into_iter().filter(|_| definition.key(&value.name).is_some()));
+            }
             None => values.push(value),
         }
-    }
-    let mut groups: Vec<&str> = Vec::new();
-    for group in def.keys.iter().filter_map(|key| key.group.as_deref()) {
-        if !groups.contains(&group) {
-            groups.push(group);
-        }
-    }
-    let error_count: usize = values.iter().map(|value| value.errors.len()).sum();
-    let configs: Vec<serde_json::Value> = values
-        .iter()
-        .map(|value| {
-            json!({
-                "definition": def.key(&value.name).map(key_info),
-                "value": {
-                    "name": value.name,
-                    "value": value.value,
-                    "recommended_values": value.recommended_values,
-                    "errors": value.errors,
-                    "visible": value.visible,
-                },
-            })
-        })
-        .collect();
-    json!({"name": class, "error_count": error_count, "groups": groups, "configs": configs})
-}
-
-fn add_error(values: &mut [ConfigValue], key: &str, error: String) {
-    if let Some(value) = values.iter_mut().find(|value| value.name == key) {
-        value.errors.push(error);
-    }
-}
-
-/// What Kafka Connect would do and this worker does not: better refused than ignored.
-fn refuse_what_is_not_run(config: &Config, values: &mut [ConfigValue]) {
-    let given = |key: &str| config.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let mut refuse = |key: &str, value: &str, why: &str| {
-        add_error(values, key, format!("Invalid value {value} for configuration {key}: {why}"));
-    };
-    for key in ["transforms", "predicates"] {
-        if let Some(value) = given(key) {
-            refuse(key, value, "this version of Ferry runs no transformations yet; remove them");
-        }
-    }
-    if let Some(value) = given("errors.tolerance").filter(|value| value.eq_ignore_ascii_case("all")) {
-        refuse("errors.tolerance", value, "this version of Ferry fails the task at a bad record; use none");
-    }
-    if let Some(value) = given("errors.deadletterqueue.topic.name") {
-        let why = "this version of Ferry writes no dead letters yet; remove it";
-        refuse("errors.deadletterqueue.topic.name", value, why);
-    }
-    if let Some(value) = given("exactly.once.support").filter(|value| value.eq_ignore_ascii_case("required")) {
-        refuse("exactly.once.support", value, "this version of Ferry copies at least once; use requested");
-    }
-}
-
-fn check_converters(plugins: &Plugins, config: &Config, values: &mut [ConfigValue]) {
-    let kinds = [
-        ("key.converter", PluginKind::Converter),
-        ("value.converter", PluginKind::Converter),
-        ("header.converter", PluginKind::HeaderConverter),
-    ];
-    for (key, kind) in kinds {
-        let Some(class) = config.get(key).map(|class| class.trim()).filter(|class| !class.is_empty()) else { continue };
-        if let Err(error) = plugins.find(kind, class) {
-            add_error(values, key, format!("Invalid value {class} for configuration {key}: {error}"));
-        }
-    }
-}
-
-/// A sink's group must not be the workers' own (KIP-458).
-fn check_group(settings: &WorkerSettings, config: &Config, is_sink: bool, values: &mut [ConfigValue]) {
-    let default = config.get("name").map(|name| format!("connect-{name}")).unwrap_or_default();
-    let group = config.get("consumer.override.group.id").unwrap_or(&default);
-    if is_sink && settings.group_id.as_deref() == Some(group) {
-        add_error(
-            values,
-            "name",
-            format!("Consumer group for sink connector named {group} conflicts with Connect worker group {group}"),
-        );
     }
 }

@@ -1,10 +1,12 @@
 //! One module a kind of component: sets it up as a case says, applies it, compares.
 
 mod chain;
+mod configs;
 mod converters;
 mod errors;
 mod offsets;
 mod records;
+mod schema_projector;
 mod transforms;
 mod values;
 
@@ -20,6 +22,10 @@ static PLUGINS: LazyLock<Plugins> = LazyLock::new(data_plane_worker::plugins::bu
 pub(crate) fn run(component: &str, case: &Json) -> Result<(), String> {
     let is = |kind| PLUGINS.find(kind, component).is_ok();
     match component {
+        _ if case["op"] == "pluginConfig" => configs::plugin(component, case),
+        _ if case["op"] == "configDef" => configs::common(component, case),
+        "org.apache.kafka.connect.runtime.AbstractHerder" => configs::validate(case),
+        "org.apache.kafka.connect.data.SchemaProjector" => schema_projector::run(case),
         "org.apache.kafka.connect.data.Values" => values::run(case),
         "org.apache.kafka.connect.storage.OffsetStorageWriter"
         | "org.apache.kafka.connect.storage.OffsetUtils"

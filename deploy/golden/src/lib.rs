@@ -5,6 +5,7 @@
 
 mod check;
 mod components;
+mod differences;
 mod sets;
 mod typed;
 
@@ -28,6 +29,8 @@ pub struct Count {
 pub struct Summary {
     /// By component, without the package.
     pub by_component: BTreeMap<String, Count>,
+    /// Cases that differ on purpose, by reason.
+    pub on_purpose: BTreeMap<&'static str, usize>,
     /// Id and difference of each case that failed.
     pub failures: Vec<(String, String)>,
 }
@@ -38,6 +41,10 @@ pub fn run(cases: impl IntoIterator<Item = Json>) -> Summary {
     for case in cases {
         let component = case["component"].as_str().unwrap_or("?");
         let short = component.strip_prefix("org.apache.kafka.").unwrap_or(component).to_owned();
+        if let Some(reason) = differences::reason(&case) {
+            *summary.on_purpose.entry(reason).or_default() += 1;
+            continue;
+        }
         let outcome = catch_unwind(AssertUnwindSafe(|| components::run(component, &case)));
         let outcome = outcome.unwrap_or_else(|_| Err("panicked".to_owned()));
         let count = summary.by_component.entry(short).or_default();

@@ -32,6 +32,9 @@ fn main() -> ExitCode {
         passed += count.passed;
         failed += count.failed;
     }
+    for (reason, count) in &summary.on_purpose {
+        println!("{count:>6} differ on purpose: {reason}");
+    }
     println!("{passed} passed, {failed} failed");
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

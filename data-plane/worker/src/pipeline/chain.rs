@@ -164,8 +164,9 @@ fn condition(
     alias: &str,
 ) -> Result<Box<dyn Predicate>, ConnectError> {
     if !aliases(config, "predicates").iter().any(|known| known == alias) {
+        let key = format!("{of}predicate");
         let why = "no such predicate: name it in predicates and give its type";
-        return Err(ConnectError::config_value(&format!("{of}predicate"), alias, why));
+        return Err(ConnectError::connect(format!("Invalid value {alias} for configuration {key}: {why}")));
     }
     let prefix = format!("predicates.{alias}.");
     let type_key = format!("{prefix}type");

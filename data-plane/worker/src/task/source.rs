@@ -6,6 +6,8 @@ mod partitions;
 mod sending;
 mod topics;
 
+pub(crate) use self::topics::problem as topic_creation_problem;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -140,8 +140,9 @@ fn execute(case: &Json) -> Result<(), String> {
     thrown(verdict.as_ref().and_then(|verdict| verdict.as_ref().err()), expected.get("thrown"))?;
     same("calls", &calls.into(), &expected["calls"])?;
     let recorded = expected["delays_ms"].as_array().into_iter().flatten();
-    let recorded: Vec<Json> =
-        recorded.map(|delay| delay.as_str().and_then(|text| text.parse::<i64>().ok()).map_or(delay.clone(), Json::from)).collect();
+    let recorded: Vec<Json> = recorded
+        .map(|delay| delay.as_str().and_then(|text| text.parse::<i64>().ok()).map_or(delay.clone(), Json::from))
+        .collect();
     same("the waits", &delays.into(), &recorded.into())?;
     counts(&found, &expected["metrics"])
 }
@@ -206,12 +207,9 @@ fn timestamp(input: &Json) -> Option<i64> {
 
 /// The worker's defaults in these cases.
 fn worker() -> Config {
-    [
-        ("key.converter", STRING_CONVERTER),
-        ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
+    [("key.converter", STRING_CONVERTER), ("value.converter", "org.apache.kafka.connect.json.JsonConverter")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 fn sink(case: &Json) -> Result<(), String> {
@@ -257,9 +255,9 @@ fn sink(case: &Json) -> Result<(), String> {
         if let (Some(letters), Some(failure)) = (&letters, failed) {
             found.dead_letters += 1;
             let (partition, offset) = (consumed.record(0).partition, consumed.record(0).offset);
-            let place = Place { connector: "conn", task: 0, topic: &consumed.topic, consumed: Some((partition, offset)) };
-            let context =
-                if letters.has_context_headers { context_headers(place, failure) } else { Vec::new() };
+            let place =
+                Place { connector: "conn", task: 0, topic: &consumed.topic, consumed: Some((partition, offset)) };
+            let context = if letters.has_context_headers { context_headers(place, failure) } else { Vec::new() };
             dlq.push((letters.topic.clone(), context));
         }
         counts(&found, &expected["metrics"])?;
@@ -280,9 +278,11 @@ fn dead_letters(found: &[(String, Headers)], input: &Json, expected: &Json) -> R
                 return Err(format!("the dead letter's {part} differs"));
             }
         }
-        let own = input["headers"].as_array().into_iter().flatten().map(|header| {
-            (header[0].as_str().unwrap_or_default().to_owned(), optional_bytes(&header[1]))
-        });
+        let own = input["headers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|header| (header[0].as_str().unwrap_or_default().to_owned(), optional_bytes(&header[1])));
         let all: Headers = own.chain(context.iter().cloned()).collect();
         let recorded: Vec<_> = expected["headers"].as_array().into_iter().flatten().collect();
         same("the number of headers", &all.len().into(), &recorded.len().into())?;
@@ -302,7 +302,9 @@ fn same_header(name: &str, value: Option<&[u8]>, recorded: &Json) -> Result<(), 
     }
     if let Some(first) = recorded["first_line"].as_str() {
         let class = first.split(':').next().unwrap_or_default();
-        return match text.as_deref().is_some_and(|text| text.starts_with(class)) || !class.starts_with("org.apache.kafka.") {
+        return match text.as_deref().is_some_and(|text| text.starts_with(class))
+            || !class.starts_with("org.apache.kafka.")
+        {
             true => Ok(()),
             false => Err(format!("header {name} is {text:?}, Connect {first:?}")),
         };

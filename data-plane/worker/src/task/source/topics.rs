@@ -96,6 +96,14 @@ fn group_of<'a>(groups: &'a [Group], topic: &str) -> Result<&'a Group, ConnectEr
     Err(ConnectError::config(format!("no group of topic.creation.groups takes topic {topic}")))
 }
 
+/// What is wrong with the keys of a connector's config, if anything.
+///
+/// # Errors
+/// A `ConfigException` that names the key.
+pub(crate) fn problem(config: &Config) -> Result<(), ConnectError> {
+    groups(config).map(drop)
+}
+
 /// The groups of a connector's config.
 ///
 /// # Errors

@@ -1,0 +1,172 @@
+//! Beyond Kafka Connect: what it only finds when the connector runs, found where the config alone tells.
+
+use super::Validated;
+use crate::{
+    pipeline::{DeadLetterSettings, aliases, under},
+    task::{WorkerSettings, topic_creation_problem},
+};
+use data_plane_broker::{
+    BrokerError, ClientConfig,
+    client_config::{ClientKind, translate},
+};
+use data_plane_connector_api::{
+    ConnectError, ConverterRole, Factory, JavaRegex, PluginKind, Plugins,
+    config_def::Config,
+};
+
+/// Looks at everything that can be looked at without running the connector.
+pub(super) fn find(
+    plugins: &Plugins,
+    settings: Option<&WorkerSettings>,
+    config: &Config,
+    is_sink: bool,
+    validated: &mut Validated,
+) {
+    stages(plugins, config, validated);
+    converters(plugins, config, validated);
+    clients(config, validated);
+    if let Err(error) = DeadLetterSettings::parse(config) {
+        add_once(validated, "errors.deadletterqueue.topic.name", error.message);
+    }
+    match is_sink {
+        true => dead_letter_loop(config, validated),
+        false => {
+            if let Err(error) = topic_creation_problem(config) {
+                add_once(validated, "topic.creation.groups", error.message);
+            }
+        }
+    }
+    if let Some(value) = config.get("exactly.once.support").filter(|value| value.eq_ignore_ascii_case("required")) {
+        let why = "this version of Ferry copies at least once; use requested";
+        let error = format!("Invalid value {value} for configuration exactly.once.support: {why}");
+        validated.add_error("exactly.once.support", error);
+    }
+    if let Some(settings) = settings.filter(|_| is_sink) {
+        group(settings, config, validated);
+    }
+}
+
+/// An error of a key that validation has not found already.
+fn add_once(validated: &mut Validated, key: &str, error: String) {
+    if !validated.values.iter().any(|value| value.errors.contains(&error)) {
+        let named = named_key(&error).filter(|named| validated.values.iter().any(|value| value.name == *named));
+        let key = named.unwrap_or_else(|| key.to_owned());
+        validated.add_error(&key, error);
+    }
+}
+
+/// The key that an error in Kafka's wording names.
+fn named_key(error: &str) -> Option<String> {
+    let after = |marker: &str| error.split_once(marker).map(|(_, rest)| rest);
+    let rest = after(" for configuration ").or_else(|| after("Missing required configuration \""))?;
+    rest.split([':', '"']).next().map(str::to_owned)
+}
+
+/// Transforms and predicates are set up as a task would.
+fn stages(plugins: &Plugins, config: &Config, validated: &mut Validated) {
+    let known = aliases(config, "predicates");
+    for alias in aliases(config, "transforms") {
+        let prefix = format!("transforms.{alias}.");
+        if let Some(predicate) = config.get(&format!("{prefix}predicate"))
+            && !known.contains(predicate)
+        {
+            let key = format!("{prefix}predicate");
+            let why = "no such predicate: name it in predicates and give its type";
+            validated.add_error(&key, format!("Invalid value {predicate} for configuration {key}: {why}"));
+        }
+        try_plugin(plugins, PluginKind::Transformation, config, &prefix, validated);
+    }
+    for alias in known {
+        try_plugin(plugins, PluginKind::Predicate, config, &format!("predicates.{alias}."), validated);
+    }
+}
+
+fn try_plugin(plugins: &Plugins, kind: PluginKind, config: &Config, prefix: &str, validated: &mut Validated) {
+    let type_key = format!("{prefix}type");
+    let Some(plugin) = config.get(&type_key).and_then(|class| plugins.find(kind, class.trim()).ok()) else { return };
+    if !validated.is_clean_under(prefix) {
+        return;
+    }
+    let own = under(config, prefix);
+    let done = match &plugin.factory {
+        Factory::Transformation(make) => make().configure(&own),
+        Factory::Predicate(make) => make().configure(&own),
+        _ => Ok(()),
+    };
+    if let Err(ConnectError { message, .. }) = done {
+        let named = named_key(&message).map(|name| format!("{prefix}{name}"));
+        let key = named.filter(|named| validated.definition.key(named).is_some()).unwrap_or(type_key);
+        validated.add_error(&key, message);
+    }
+}
+
+/// Converters that the connector names are set up as a task would.
+fn converters(plugins: &Plugins, config: &Config, validated: &mut Validated) {
+    let kinds = [
+        ("key.converter", PluginKind::Converter, ConverterRole::Key),
+        ("value.converter", PluginKind::Converter, ConverterRole::Value),
+        ("header.converter", PluginKind::HeaderConverter, ConverterRole::Header),
+    ];
+    for (key, kind, role) in kinds {
+        let Some(plugin) = config.get(key).and_then(|class| plugins.find(kind, class.trim()).ok()) else { continue };
+        if !validated.is_clean_under(key) {
+            continue;
+        }
+        let own = under(config, &format!("{key}."));
+        let done = match &plugin.factory {
+            Factory::Converter(make) => make().configure(&own, role),
+            Factory::HeaderConverter(make) => make().configure(&own, role),
+            _ => Ok(()),
+        };
+        if let Err(error) = done {
+            validated.add_error(key, error.message);
+        }
+    }
+}
+
+/// Overridden client settings are translated as a task would.
+fn clients(config: &Config, validated: &mut Validated) {
+    let kinds = [
+        ("producer.override.", ClientKind::Producer),
+        ("consumer.override.", ClientKind::Consumer),
+        ("admin.override.", ClientKind::Admin),
+    ];
+    for (prefix, kind) in kinds {
+        let client: ClientConfig = under(config, prefix).into_iter().collect();
+        if let Err(BrokerError::Config { key, reason }) = translate(&client, kind) {
+            let key = format!("{prefix}{key}");
+            if validated.is_clean_under(&key) {
+                validated.add_error(&key, format!("{key}: {reason}"));
+            }
+        }
+    }
+}
+
+/// A sink must not read its own dead letters.
+fn dead_letter_loop(config: &Config, validated: &mut Validated) {
+    let value = |key: &str| config.get(key).map_or("", |value| value.trim());
+    let (topic, pattern) = (value("errors.deadletterqueue.topic.name"), value("topics.regex"));
+    if topic.is_empty() || pattern.is_empty() {
+        return;
+    }
+    if JavaRegex::new(pattern).is_ok_and(|pattern| pattern.is_match(topic).unwrap_or(false)) {
+        let error = format!(
+            "The DLQ topic '{topic}' may not be included in the regex matching topics ('topics.regex={pattern}') consumed by the \
+             connector"
+        );
+        if !validated.values.iter().any(|value| value.errors.contains(&error)) {
+            validated.add_error("topics.regex", error);
+        }
+    }
+}
+
+/// A sink's group must not be the workers' own (KIP-458).
+fn group(settings: &WorkerSettings, config: &Config, validated: &mut Validated) {
+    let default = config.get("name").map(|name| format!("connect-{name}")).unwrap_or_default();
+    let group = config.get("consumer.override.group.id").unwrap_or(&default);
+    if settings.group_id.as_deref() == Some(group) {
+        let error =
+            format!("Consumer group for sink connector named {group} conflicts with Connect worker group {group}");
+        validated.add_error("name", error);
+    }
+}
