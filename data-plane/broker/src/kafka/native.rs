@@ -59,21 +59,21 @@ impl Client {
         for (key, reason) in &translated.ignored {
             tracing::debug!(key, reason, "client setting ignored");
         }
+        let mut settings = stores::settings(&translated)?;
+        settings.extend(translated.settings);
         let native = NativeConfig::new();
         for (name, value) in DEFAULTS.iter().chain(defaults) {
             native.set(name, value, name)?;
         }
-        for (name, value, key) in stores::settings(&translated)? {
-            native.set(name, &value, key)?;
-        }
-        for (name, value, key) in &translated.settings {
+        for (name, value, key) in &settings {
             native.set(name, value, key)?;
         }
         for (name, value) in forced {
             native.set(name, value, name)?;
         }
         let last_failure = Arc::new(LastFailure::default());
-        let handle = native.into_client(kind, events, &last_failure)?;
+        let handle =
+            native.into_client(kind, events, &last_failure).map_err(|problem| in_users_keys(problem, &settings))?;
         Ok(Self { handle, bootstrap_servers, last_failure })
     }
 
@@ -174,6 +174,18 @@ impl Drop for Client {
     }
 }
 
+/// Names the key that the user wrote, where librdkafka speaks of a setting that comes of it.
+fn in_users_keys(problem: BrokerError, settings: &[(String, String, String)]) -> BrokerError {
+    match problem {
+        BrokerError::Config { key, reason } => {
+            let named = settings.iter().filter(|(name, _, _)| reason.contains(name.as_str()));
+            let named = named.max_by_key(|(name, _, _)| name.len());
+            BrokerError::Config { key: named.map_or(key, |(_, _, written)| written.clone()), reason }
+        }
+        other => other,
+    }
+}
+
 struct NativeConfig(*mut sys::rd_kafka_conf_t);
 
 impl NativeConfig {
@@ -213,13 +225,25 @@ impl NativeConfig {
             sys::rd_kafka_conf_set_opaque(self.0, Arc::as_ptr(last_failure).cast::<c_void>().cast_mut());
             sys::rd_kafka_conf_set_log_cb(self.0, Some(on_log));
             sys::rd_kafka_conf_set_events(self.0, events | sys::RD_KAFKA_EVENT_ERROR);
+            // Tokens are renewed by librdkafka's own thread, whether or not somebody polls.
+            sys::rd_kafka_conf_enable_sasl_queue(self.0, 1);
             sys::rd_kafka_new(kind, self.0, message.as_mut_ptr(), message.len())
         };
         if handle.is_null() {
             return Err(BrokerError::Config { key: "client".to_owned(), reason: text(message.as_ptr()) });
         }
         std::mem::forget(self);
-        Ok(handle)
+        // SAFETY: the client is live.
+        let problem = unsafe { sys::rd_kafka_sasl_background_callbacks_enable(handle) };
+        match take_error("renewing tokens in the background", problem) {
+            // The login needs no tokens.
+            Ok(()) | Err(BrokerError::Kafka { code: "_NOT_CONFIGURED", .. }) => Ok(handle),
+            Err(problem) => {
+                // SAFETY: nobody else has the client yet.
+                unsafe { sys::rd_kafka_destroy(handle) };
+                Err(problem)
+            }
+        }
     }
 }
 

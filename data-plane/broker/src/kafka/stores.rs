@@ -17,23 +17,22 @@ const TRUST: &str = "ssl.truststore.location";
 const KEY: &str = "ssl.keystore.location";
 
 /// librdkafka's settings for the stores: name, value, and the user's key.
-pub(super) fn settings(translated: &Translated) -> Result<Vec<(&'static str, String, &'static str)>, BrokerError> {
+pub(super) fn settings(translated: &Translated) -> Result<Vec<(String, String, String)>, BrokerError> {
     let mut settings = Vec::new();
+    let mut put = |name: &str, value, key: &str| settings.push((name.to_owned(), value, key.to_owned()));
     if let Some(store) = &translated.stores.trust {
         match store.location.is_dir() {
             // OpenSSL's folder of certificates, by their hashes.
-            true => settings.push(("ssl.ca.location", store.location.display().to_string(), TRUST)),
-            false => settings.push((
-                "ssl.ca.pem",
-                certificates(store).map_err(|reason| refused(TRUST, store, &reason))?,
-                TRUST,
-            )),
+            true => put("ssl.ca.location", store.location.display().to_string(), TRUST),
+            false => {
+                put("ssl.ca.pem", certificates(store).map_err(|reason| refused(TRUST, store, &reason))?, TRUST);
+            }
         }
     }
     if let Some(store) = &translated.stores.key {
         let (key, chain) = identity(store).map_err(|reason| refused(KEY, store, &reason))?;
-        settings.push(("ssl.key.pem", key, KEY));
-        settings.push(("ssl.certificate.pem", chain, KEY));
+        put("ssl.key.pem", key, KEY);
+        put("ssl.certificate.pem", chain, KEY);
     }
     Ok(settings)
 }

@@ -55,6 +55,15 @@ fn clients_connect_with_javas_settings() -> Result<()> {
         ],
     ];
     let (plain, scram) = (login("PLAIN", "alice", "alice-s3cret"), login("SCRAM-SHA-512", "carol", "carol-s3cret"));
+    let token = [
+        ("sasl.mechanism", "OAUTHBEARER".to_owned()),
+        (
+            "sasl.jaas.config",
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredLoginStringClaim_sub=\"alice\";"
+                .to_owned(),
+        ),
+    ];
     let cases = [
         settings(&kafka, "PLAINTEXT", &[]),
         settings(&kafka, "PLAINTEXT", &[("group.protocol", "consumer".to_owned())]),
@@ -63,6 +72,7 @@ fn clients_connect_with_javas_settings() -> Result<()> {
         settings(&kafka, "SSL", &[&trusts[2][..], &identities[2]].concat()),
         settings(&kafka, "SASL_PLAINTEXT", &plain),
         settings(&kafka, "SASL_PLAINTEXT", &scram),
+        settings(&kafka, "SASL_PLAINTEXT", &token),
         settings(&kafka, "SASL_SSL", &[&trusts[3][..], &plain].concat()),
         settings(&kafka, "SASL_SSL", &[&trusts[2][..], &scram].concat()),
     ];
@@ -88,12 +98,14 @@ fn start(certificates: &Certificates) -> Result<Kafka> {
     set("ssl.truststore.type", "PEM");
     set("ssl.truststore.location", &certificates.path("ca.pem"));
     set("listener.name.ssl.ssl.client.auth", "required");
-    set("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512");
+    set("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512,OAUTHBEARER");
     for listener in ["sasl_plaintext", "sasl_ssl"] {
         let package = "org.apache.kafka.common.security";
         let key = |mechanism: &str| format!("listener.name.{listener}.{mechanism}.sasl.jaas.config");
         set(&key("plain"), &format!("{package}.plain.PlainLoginModule required user_alice=\"alice-s3cret\";"));
         set(&key("scram-sha-512"), &format!("{package}.scram.ScramLoginModule required;"));
+        let token = "OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";";
+        set(&key("oauthbearer"), &format!("{package}.oauthbearer.{token}"));
     }
     set("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
     set("super.users", "User:ANONYMOUS;User:alice;User:carol;User:CN=ferry-client");
@@ -240,6 +252,12 @@ fn wrong_certificates_are_told(
 
     let anonymous = settings(kafka, "SSL", &trusts[0]);
     assert_failure(&anonymous, "SslAuthenticationException", &["certificate", "ssl.keystore.location"]);
+
+    let mut unopened = settings(kafka, "SSL", &trusts[0]);
+    unopened.set("ssl.keystore.location", certificates.path("client.pem")).set("ssl.key.password", "wrong-s3cret");
+    assert_failure(&unopened, "ConfigException", &["client setting ssl.keystore.location", "ssl.key.pem"]);
+    unopened.set("ssl.cipher.suites", "NONE_SUCH");
+    assert_failure(&unopened, "ConfigException", &["client setting ssl.cipher.suites", "no cipher match"]);
 
     let mut locked = settings(kafka, "SASL_SSL", &[&trusts[2][..], plain].concat());
     locked.set("ssl.truststore.password", "wrong-s3cret");
