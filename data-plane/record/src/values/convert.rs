@@ -116,7 +116,13 @@ fn as_double(schema: Option<&Schema>, value: &Value, arena: &Arena) -> Result<f6
         return Ok(number);
     }
     match number_text(value, arena) {
-        Some(text) => text.parse().map_err(|_| number_format(&text)),
+        Some(text) => {
+            let number: f64 = text.parse().map_err(|_| number_format(&text))?;
+            // A decimal's zero has no sign, but what is too small for a number keeps its own.
+            let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+            let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+            Ok(if is_zero { 0.0 } else { number })
+        }
         None => as_long(schema, value, arena).map(|value| value as f64),
     }
 }
@@ -338,5 +344,21 @@ pub(super) fn align(schema: &Arc<Schema>, value: Value) -> Converted {
         (SchemaType::Array, _) if value.as_array().is_some() => Ok(value),
         (SchemaType::Map, _) if value.as_map().is_some() => Ok(value),
         _ => to_struct(&value, &arena),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_in_text_has_no_sign() {
+        let arena = Arena::default();
+        for (text, expected) in [("-0", 0.0), ("-0.0e5", 0.0), ("-1e-400", -0.0), ("-1.5", -1.5)] {
+            let Ok(Value::Float64(number)) = to_double(None, &Value::String(text.into()), &arena) else {
+                panic!("no number: {text}");
+            };
+            assert_eq!(number.to_bits(), f64::to_bits(expected), "{text}");
+        }
     }
 }
