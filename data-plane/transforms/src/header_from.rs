@@ -51,7 +51,9 @@ impl HeaderFrom {
             *record.value_mut(self.side) = Value::Map(map);
         }
         for ((_, header), value) in self.pairs.iter().zip(values) {
-            record.add_header(header, None, value);
+            // A header without schema has that of its struct.
+            let schema = value.as_struct().map(|held| Arc::clone(&held.schema));
+            record.add_header(header, schema, value);
         }
         Ok(())
     }

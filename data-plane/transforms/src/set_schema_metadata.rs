@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigType, Importance};
 use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
-use data_plane_record::{OpenRecord, Schema, SchemaType, Side, Value};
+use data_plane_record::{Field, OpenRecord, Schema, SchemaType, Side, Struct, Value};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
 use crate::requirements::take;
 use crate::schema_cache::SchemaCache;
 use crate::sided;
-use crate::structs::{Moves, fields};
+use crate::structs::{check_field, effective, fields, fill_default, not_a_field};
 
 /// Sets a schema's name and version. As in Connect, schemas of other types than struct are refused.
 #[derive(Debug)]
@@ -55,6 +55,23 @@ fn renamed(schema: &Schema, name: Option<&Arc<str>>, version: Option<i32>) -> Re
     Ok(builder.build())
 }
 
+/// The indexes of a struct's values that go under the fields of a schema, and whether they can. Connect looks for them by index with
+/// defaults and by name without, which differs for a struct of another schema than its record's only.
+fn sources(held: &Struct, schema: &Schema, with_defaults: bool) -> Result<Vec<usize>, ConnectError> {
+    let source = |(index, field): (usize, &Field)| {
+        let at = if with_defaults {
+            let class = "java.lang.ArrayIndexOutOfBoundsException";
+            let why = || ConnectError::new(class, format!("the struct has no value for the field {}", field.name));
+            Some(index).filter(|&at| at < held.values.len()).ok_or_else(why)?
+        } else {
+            held.schema.field_index(&field.name).ok_or_else(|| not_a_field(&field.name))?
+        };
+        check_field(field, effective(field, &held.values[at], with_defaults))?;
+        Ok(at)
+    };
+    schema.fields().iter().enumerate().map(source).collect()
+}
+
 impl RecordTransform for SetSchemaMetadata {
     fn class(&self) -> &'static str {
         sided!(self.side, "SetSchemaMetadata")
@@ -89,13 +106,19 @@ impl RecordTransform for SetSchemaMetadata {
         };
         let (name, version) = (self.name.as_ref(), self.version);
         let schema = Arc::clone(self.schemas.get(schema, |schema| renamed(schema, name, version))?);
-        let moves = value.as_struct().map(|held| Moves::by_name(&held.schema, Arc::clone(&schema))).transpose()?;
-        if let (Some(held), Some(moves)) = (value.as_struct(), &moves) {
-            moves.check(held, self.with_defaults)?;
-        }
+        let sources = match value.as_struct() {
+            Some(held) => sources(held, &schema, self.with_defaults)?,
+            None => Vec::new(),
+        };
         let mut value = take(record, self.side);
-        if let (Value::Struct(held), Some(moves)) = (&mut value, &moves) {
-            moves.apply(held, self.with_defaults);
+        if let Value::Struct(held) = &mut value {
+            let taken = |(field, at): (&Field, usize)| {
+                let mut value = std::mem::take(&mut held.values[at]);
+                fill_default(field, &mut value, self.with_defaults);
+                value
+            };
+            held.values = schema.fields().iter().zip(sources).map(taken).collect();
+            held.schema = Arc::clone(&schema);
         }
         record.set(self.side, Some(schema), value);
         Ok(Verdict::Keep)
