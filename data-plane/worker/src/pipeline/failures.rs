@@ -60,6 +60,9 @@ impl ErrorPolicy {
     /// # Errors
     /// The task's failure, in Connect's words, with the record's as its cause.
     pub fn judge(&self, failure: &Failure) -> Result<(), ConnectError> {
+        if failure.cause.class == INVALID_RECORD {
+            return Err(failure.cause.clone());
+        }
         let is_tolerable = match failure.stage {
             Stage::Transformation | Stage::KeyConverter | Stage::ValueConverter | Stage::HeaderConverter => true,
             Stage::TaskPut | Stage::TaskPoll | Stage::KafkaProduce | Stage::KafkaConsume => failure.cause.retriable,
@@ -69,6 +72,21 @@ impl ErrorPolicy {
             (true, Tolerance::None) => Err(fatal("Tolerance exceeded in error handler", failure)),
             (false, _) => Err(fatal("Unhandled exception in error handler", failure)),
         }
+    }
+}
+
+/// The class of what Kafka's own record refuses, outside of all tolerance.
+const INVALID_RECORD: &str = "org.apache.kafka.common.InvalidRecordException";
+
+/// A timestamp as Kafka takes it: -1 is none, other negative ones are refused (`ConnectUtils.checkAndConvertTimestamp`).
+pub(super) fn checked_timestamp(timestamp: Option<i64>) -> Result<Option<i64>, ConnectError> {
+    match timestamp {
+        Some(-1) => Ok(None),
+        Some(millis) if millis < 0 => {
+            let text = format!("Invalid record timestamp {millis}");
+            Err(ConnectError { class: INVALID_RECORD.to_owned(), ..ConnectError::data(text) })
+        }
+        timestamp => Ok(timestamp),
     }
 }
 

@@ -10,8 +10,11 @@ use data_plane_record::{
 
 use super::chain::{Chain, ChainProgress};
 use super::converters::Converters;
-use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, sleep_for};
+use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, sleep_for};
 use super::Flow;
+
+/// The Java class at work when a record is consumed.
+const CONSUMER: &str = "org.apache.kafka.clients.consumer.KafkaConsumer";
 
 /// A consumed record; its bytes lie in the batch's arena.
 #[derive(Debug, Clone)]
@@ -104,19 +107,22 @@ impl Inbound {
                 self.outcomes.push(Outcome::Ok);
                 continue;
             };
-            if let Some(wait) = self.retrier.failed((row, stage as usize), &cause, now_ms, &mut self.counts) {
+            if stage != Stage::KafkaConsume
+                && let Some(wait) = self.retrier.failed((row, stage as usize), &cause, now_ms, &mut self.counts)
+            {
                 return Flow::Wait(sleep_for(wait));
             }
             let class = match stage {
                 Stage::KeyConverter => &self.converters.key.class,
                 Stage::ValueConverter => &self.converters.value.class,
+                Stage::KafkaConsume => CONSUMER,
                 _ => &self.converters.header.class,
             };
             self.outcomes.push(Outcome::failed(stage, class, cause));
             self.head = head_of(&record, None, None);
             batch.begin_run(&self.head);
             batch.push_row(Row::new(Value::Null, Value::Null, Position::Kafka(record.offset)));
-            self.is_cut = self.policy.tolerance == Tolerance::None;
+            self.is_cut = self.policy.tolerance == Tolerance::None || stage == Stage::KafkaConsume;
         }
         let Self { chain, policy, retrier, counts, outcomes, progress, .. } = self;
         chain.run(batch, outcomes, progress, policy, retrier, (now_ms, counts))
@@ -143,7 +149,8 @@ impl Inbound {
             headers.push(Header { key: name, schema: schema.cloned(), value });
         }
         let mut row = Row::new(key, value, Position::Kafka(record.offset));
-        row.timestamp = record.timestamp.0.unwrap_or(NO_TIMESTAMP);
+        let timestamp = checked_timestamp(record.timestamp.0).map_err(|error| (Stage::KafkaConsume, error))?;
+        row.timestamp = timestamp.unwrap_or(NO_TIMESTAMP);
         row.timestamp_type = record.timestamp.1;
         row.kafka_partition = record.partition;
         if !is_same_run(&self.head, record, key_schema, value_schema) {

@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 use data_plane_connector_api::{Config, ConnectError, Failure, Outcome, Plugins, Stage};
-use data_plane_record::{Arena, BatchParts, Header, RecordBatch, Row, Run, Span};
+use data_plane_record::{Arena, BatchParts, Header, NO_TIMESTAMP, RecordBatch, Row, Run, Span};
 
 use super::Flow;
 use super::chain::{Chain, ChainProgress};
 use super::converters::Converters;
-use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, sleep_for};
+use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, sleep_for};
+
+/// The Java class at work when a record is produced.
+const PRODUCER: &str = "org.apache.kafka.clients.producer.KafkaProducer";
 
 /// A converted row; its bytes lie in the batch's arena. What else is produced stays in the batch's row of the same index.
 #[derive(Debug, Clone, Default)]
@@ -112,21 +115,31 @@ impl Outbound {
                 continue;
             }
             let first_header = self.headers.len();
-            match self.convert(&runs[run], &rows[at], headers, arena) {
+            let converted = self.convert(&runs[run], &rows[at], headers, arena).and_then(|wire| {
+                let timestamp = checked_timestamp(rows[at].timestamp_ms());
+                rows[at].timestamp =
+                    timestamp.map_err(|error| (Stage::KafkaProduce, error))?.unwrap_or(NO_TIMESTAMP);
+                Ok(wire)
+            });
+            match converted {
                 Ok(row) => self.rows.push(row),
                 Err((stage, cause)) => {
                     self.headers.truncate(first_header);
-                    if let Some(wait) = self.retrier.failed((at, stage as usize), &cause, now_ms, &mut self.counts) {
+                    if stage != Stage::KafkaProduce
+                        && let Some(wait) =
+                            self.retrier.failed((at, stage as usize), &cause, now_ms, &mut self.counts)
+                    {
                         return Flow::Wait(sleep_for(wait));
                     }
                     let class = match stage {
                         Stage::KeyConverter => &self.converters.key.class,
                         Stage::ValueConverter => &self.converters.value.class,
+                        Stage::KafkaProduce => PRODUCER,
                         _ => &self.converters.header.class,
                     };
                     self.outcomes[at] = Outcome::failed(stage, class, cause);
                     self.rows.push(WireRow::default());
-                    self.is_cut = self.policy.tolerance == Tolerance::None;
+                    self.is_cut = self.policy.tolerance == Tolerance::None || stage == Stage::KafkaProduce;
                 }
             }
         }
@@ -159,7 +172,6 @@ impl Outbound {
     /// A failure outside of the pipeline, of a row of it: the client's, when it produces.
     pub fn produce_failed(&mut self, cause: ConnectError) -> Failure {
         self.counts.failures += 1;
-        let class = "org.apache.kafka.clients.producer.KafkaProducer".to_owned();
-        Failure { stage: Stage::KafkaProduce, class, transform: None, cause }
+        Failure { stage: Stage::KafkaProduce, class: PRODUCER.to_owned(), transform: None, cause }
     }
 }
