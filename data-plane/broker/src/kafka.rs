@@ -5,6 +5,7 @@
 
 mod admin;
 mod consumer;
+mod failure;
 mod headers;
 mod log_reader;
 mod native;

@@ -5,11 +5,11 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t as Code;
 use tokio::sync::Notify;
 
+use super::failure::{LastFailure, failed_security, on_log};
 use super::stores;
 use crate::client_config::{ClientKind, translate};
 use crate::{BrokerError, ClientConfig, TopicPartition, java_errors};
@@ -22,6 +22,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
 ];
 
+/// The longest single wait for an answer while a client is reaching its brokers.
+const MAX_REACH_WAIT: Duration = Duration::from_secs(8);
+
 /// A client instance; destroyed on drop, after everything that was made from it (fields are dropped in order).
 pub(super) struct Client {
     handle: *mut sys::rd_kafka_t,
@@ -29,10 +32,6 @@ pub(super) struct Client {
     /// librdkafka's logger writes to it until the client is destroyed.
     last_failure: Arc<LastFailure>,
 }
-
-/// Why the last connection failed, in librdkafka's words.
-#[derive(Default)]
-struct LastFailure(Mutex<String>);
 
 // SAFETY: librdkafka's client handle may be used from any thread, concurrently.
 unsafe impl Send for Client {}
@@ -87,14 +86,16 @@ impl Client {
     /// At once where login or encryption failed, else when the time is over; either names the cause.
     pub(super) fn reach(&self, timeout: Duration) -> Result<(), BrokerError> {
         let deadline = Instant::now() + timeout;
+        // Short calls first, to notice a failed login between them; longer ones for brokers that are far away.
+        let mut wait = Duration::from_millis(250);
         loop {
-            // Short calls, to notice a failed login between them.
-            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(250));
+            let left = deadline.saturating_duration_since(Instant::now()).min(wait);
+            wait = (wait * 2).min(MAX_REACH_WAIT);
             let code = match self.metadata_of(None, left) {
                 Ok(_) => return Ok(()),
                 Err(code) => code,
             };
-            let failure = self.last_failure.0.lock().clone();
+            let failure = self.last_failure.text();
             if let Some(code) = failed_security(&failure) {
                 return Err(BrokerError::Kafka {
                     operation: "connecting",
@@ -252,54 +253,6 @@ impl Drop for NativeConfig {
         // SAFETY: still ours: `into_client` forgets `self` once librdkafka owns it.
         unsafe { sys::rd_kafka_conf_destroy(self.0) }
     }
-}
-
-unsafe extern "C" fn on_log(
-    client: *const sys::rd_kafka_t,
-    level: c_int,
-    facility: *const c_char,
-    line: *const c_char,
-) {
-    let (facility, line) = (text(facility), text(line));
-    if facility == "FAIL" && !client.is_null() {
-        // SAFETY: the client is live while it logs; its opaque is what `into_client` set, which outlives the client.
-        let last_failure = unsafe { sys::rd_kafka_opaque(client).cast::<LastFailure>().as_ref() };
-        if let Some(last_failure) = last_failure {
-            *last_failure.0.lock() = in_our_words(&line);
-        }
-    }
-    match level {
-        0..=3 => tracing::warn!(target: "librdkafka", facility, "{line}"),
-        4..=5 => tracing::info!(target: "librdkafka", facility, "{line}"),
-        _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
-    }
-}
-
-/// A failure without the thread's name, with Java's key where librdkafka advises its own, or should.
-fn in_our_words(line: &str) -> String {
-    let line = line.split_once("]: ").filter(|_| line.starts_with("[thrd:")).map_or(line, |(_, line)| line);
-    let mut words = line.replace("ssl.ca.location", "ssl.truststore.location");
-    if ["alert bad certificate", "alert certificate required", "certificate unknown"]
-        .iter()
-        .any(|sign| line.contains(sign))
-    {
-        words.push_str(": the broker wants a certificate that it trusts, see ssl.keystore.location");
-    }
-    words
-}
-
-/// The code of a failure of login or encryption, which trying again does not change.
-fn failed_security(failure: &str) -> Option<Code> {
-    let says = |signs: &[&str]| signs.iter().any(|sign| failure.contains(sign));
-    // The network's failures in the middle of it are no answer.
-    if says(&["Disconnected", "unexpected eof", "Timed out", "timed out", "transport failure", "transport error"]) {
-        return None;
-    }
-    if says(&["certificate verify failed", "SSL routines"]) {
-        return Some(Code::RD_KAFKA_RESP_ERR__SSL);
-    }
-    says(&["SASL authentication error", "uthentication failed", "broker's supported mechanisms"])
-        .then_some(Code::RD_KAFKA_RESP_ERR__AUTHENTICATION)
 }
 
 /// A topic handle of one client.
@@ -470,7 +423,7 @@ pub(super) fn check(operation: &'static str, code: Code) -> Result<(), BrokerErr
     }
 }
 
-fn name(code: Code) -> &'static str {
+pub(super) fn name(code: Code) -> &'static str {
     // SAFETY: gives a static string for every code.
     unsafe { CStr::from_ptr(sys::rd_kafka_err2name(code)) }.to_str().unwrap_or("UNKNOWN")
 }
@@ -541,31 +494,4 @@ pub(super) unsafe fn bytes<'a>(pointer: *const c_void, length: usize) -> Option<
 /// A timeout as librdkafka takes it.
 pub(super) fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_of_security_are_told_from_the_networks() {
-        for (failure, code) in [
-            ("SASL authentication error: Authentication failed: Invalid username or password", "_AUTHENTICATION"),
-            ("SSL handshake failed: error:0A000086:SSL routines::certificate verify failed", "_SSL"),
-            ("Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42", "_SSL"),
-            ("SSL handshake failed: Disconnected", ""),
-            ("SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading", ""),
-            ("Connect to ipv4#127.0.0.1:1 failed: Connection refused", ""),
-            ("", ""),
-        ] {
-            assert_eq!(failed_security(failure).map_or("", name), code, "{failure}");
-        }
-    }
-
-    #[test]
-    fn failures_advise_javas_keys() {
-        let line = "[thrd:ssl://b:1/bootstrap]: ssl://b:1/bootstrap: x: verify that ssl.ca.location is right";
-        assert_eq!(in_our_words(line), "ssl://b:1/bootstrap: x: verify that ssl.truststore.location is right");
-        assert!(in_our_words("x alert bad certificate").ends_with("see ssl.keystore.location"));
-    }
 }
