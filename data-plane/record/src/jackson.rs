@@ -4,7 +4,7 @@ mod read;
 
 use crate::java_text;
 
-pub use read::{Json, JsonError, read};
+pub use read::{DEEPEST, Json, JsonError, LONGEST_NAME, LONGEST_NUMBER, LONGEST_STRING, read};
 
 /// Appends a JSON string: short escapes, `\u00XX` for other control characters, surrogate escapes beyond the basic plane, the
 /// rest of Unicode raw.

@@ -112,8 +112,11 @@ fn write_scientific(text: &str, out: &mut Vec<u8>) {
 }
 
 impl Decimal {
+    /// Most digits that [`Decimal::parse`] takes. Java has no such limit, but needs minutes for more.
+    pub const MOST_DIGITS: usize = 100_000;
+
     /// `new BigDecimal(text)`: digits with an optional sign, point and exponent. `None` if the text is something else, or the
-    /// scale does not fit 32 bits.
+    /// scale does not fit 32 bits, or there are more digits than [`Decimal::MOST_DIGITS`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
@@ -122,7 +125,7 @@ impl Decimal {
         let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let scale = i32::try_from((fraction.len() as i64).checked_sub(exponent)?).ok()?;
-        if whole.len() + fraction.len() == 0 {
+        if !(1..=Self::MOST_DIGITS).contains(&(whole.len() + fraction.len())) {
             return None;
         }
         // Limbs of 32 bits, the lowest first; nine digits are taken at a time.

@@ -1,5 +1,7 @@
 //! How the converters are found. What they do is compared with Kafka Connect by deploy/golden.
 
+mod properties;
+
 use data_plane_connector_api::{PluginKind, Plugins};
 use data_plane_converters::Converters;
 

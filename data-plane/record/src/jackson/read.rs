@@ -3,12 +3,16 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Value, ValueMap};
+use crate::value::{Decimal, Value, ValueMap};
 
-/// Deepest nesting, as in Jackson.
-const DEEPEST: usize = 1_000;
-/// Longest number in digits, as in Jackson.
-const LONGEST_NUMBER: usize = 1_000;
+/// Most arrays and objects in each other, as in Jackson.
+pub const DEEPEST: usize = 1_000;
+/// Longest number in digits, leading zeros not counted, as in Jackson.
+pub const LONGEST_NUMBER: usize = 1_000;
+/// Longest string in UTF-16 units, as in Jackson.
+pub const LONGEST_STRING: usize = 20_000_000;
+/// Longest name of a field in UTF-16 units, as in Jackson.
+pub const LONGEST_NAME: usize = 50_000;
 
 /// A JSON value. Numbers keep their text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +111,8 @@ impl Json {
 /// Reads the first value; `None` if there is nothing but white space.
 ///
 /// # Errors
-/// If the text is not JSON up to the end of its first value.
+/// If the text is not JSON up to the end of its first value, or the value is beyond [`DEEPEST`], [`LONGEST_NUMBER`],
+/// [`LONGEST_STRING`] or [`LONGEST_NAME`].
 pub fn read(bytes: &[u8]) -> Result<Option<Json>, JsonError> {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
@@ -186,13 +191,11 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
-        if depth > DEEPEST {
-            return self.fail("nesting is too deep");
-        }
         match self.next_token()? {
+            b'{' | b'[' if depth == DEEPEST => self.fail("nesting is too deep"),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            b'"' => self.string().map(Json::String),
+            b'"' => self.string(LONGEST_STRING).map(Json::String),
             b'n' => self.word("null", Json::Null),
             b't' => self.word("true", Json::Boolean(true)),
             b'f' => self.word("false", Json::Boolean(false)),
@@ -230,7 +233,7 @@ impl Reader<'_> {
                 self.at -= 1;
                 return self.fail("a field name was expected");
             }
-            let name = self.string()?;
+            let name = self.string(LONGEST_NAME)?;
             if self.next_token()? != b':' {
                 self.at -= 1;
                 return self.fail("':' was expected");
@@ -269,7 +272,7 @@ impl Reader<'_> {
     }
 
     /// A string whose opening quote was taken. Unpaired surrogates become U+FFFD.
-    fn string(&mut self) -> Result<Box<str>, JsonError> {
+    fn string(&mut self, longest: usize) -> Result<Box<str>, JsonError> {
         let mut text = String::new();
         loop {
             let start = self.at;
@@ -284,6 +287,10 @@ impl Reader<'_> {
                 None => return self.fail("unexpected end of input in a string"),
                 Some(b'"') => {
                     self.at += 1;
+                    // In UTF-8 no text is shorter than in UTF-16 units.
+                    if text.len() > longest && text.encode_utf16().count() > longest {
+                        return self.fail("a string is too long");
+                    }
                     return Ok(text.into());
                 }
                 Some(b'\\') => {
@@ -365,10 +372,13 @@ impl Reader<'_> {
         }
         let zeros = self.bytes[start..integer_end - 1].iter().take_while(|&&byte| byte == b'0').count();
         let kept = &self.bytes[start + zeros..self.at];
-        if kept.len() > LONGEST_NUMBER {
+        if kept.iter().filter(|byte| byte.is_ascii_digit()).count() > LONGEST_NUMBER {
             return self.fail("a number is too long");
         }
         text.extend(kept.iter().map(|&byte| char::from(byte)));
+        if is_float && Decimal::parse(&text).is_none() {
+            return self.fail("an exponent is too large");
+        }
         Ok(if is_float { Json::Float(text.into()) } else { Json::Integer(text.into()) })
     }
 }
@@ -398,5 +408,21 @@ mod tests {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }
         assert!(read("[".repeat(5_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn limits_are_jackson_s() {
+        #[track_caller]
+        fn limit(text: impl Fn(usize) -> String, most: usize) {
+            assert!(read(text(most).as_bytes()).is_ok());
+            assert!(read(text(most + 1).as_bytes()).is_err());
+        }
+        limit(|depth| "[".repeat(depth) + &"]".repeat(depth), DEEPEST);
+        limit(|depth| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth), DEEPEST);
+        limit(|digits| "1".repeat(digits), LONGEST_NUMBER);
+        limit(|digits| format!("-001.{}", "1".repeat(digits - 1)), LONGEST_NUMBER);
+        limit(|units| format!("{{\"{}\":1}}", "é".repeat(units)), LONGEST_NAME);
+        limit(|units| format!("\"{}\"", "a".repeat(units)), LONGEST_STRING);
+        assert!(read(b"1e111111111111").is_err());
     }
 }
