@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigType, Importance};
 use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
-use data_plane_record::{Arena, OpenRecord, Schema, SchemaType, Side, Value};
+use data_plane_record::{Arena, OpenRecord, Schema, Side, Value};
 
 use crate::field_path::{self, FIELD_SYNTAX_VERSION, syntax_version_key};
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
 use crate::requirements::{require_map, require_struct, take};
 use crate::sided;
-use crate::structs::effective;
+use crate::structs::{effective, fill_default, look_up};
 
 /// Puts a field in the place of the key or value.
 #[derive(Debug)]
@@ -38,10 +38,7 @@ impl ExtractField {
     fn schema_of_field(&self, schema: &Schema) -> Result<Arc<Schema>, ConnectError> {
         let (last, before) = self.split_steps()?;
         let find = |schema: &Schema, step: &str| {
-            if schema.kind != SchemaType::Struct {
-                return Err(ConnectError::data("Cannot look up fields on non-struct type"));
-            }
-            let field = schema.field_index(step).map(|at| Arc::clone(&schema.fields()[at].schema));
+            let field = look_up(schema, step)?.map(|at| Arc::clone(&schema.fields()[at].schema));
             field.ok_or_else(|| {
                 ConnectError::new("java.lang.IllegalArgumentException", format!("Unknown field: {}", self.path))
             })
@@ -79,7 +76,7 @@ impl ExtractField {
             let Some(at) = record.schema.field_index(step) else { return Value::Null };
             let is_last = index + 1 == self.steps.len();
             value = std::mem::take(&mut record.values[at]);
-            crate::structs::fill_default(&record.schema.fields()[at], &mut value, !is_last || self.with_defaults);
+            fill_default(&record.schema.fields()[at], &mut value, !is_last || self.with_defaults);
         }
         value
     }

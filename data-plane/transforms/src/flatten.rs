@@ -44,7 +44,7 @@ impl Flatten {
         // A struct of another schema than its record's is flattened by names.
         let targets = match Arc::ptr_eq(schema, &held.schema) || **schema == *held.schema {
             true => None,
-            false => Some(targets(&held.schema, &flat, &self.delimiter)?),
+            false => Some(targets(&held.schema, &flat, &self.delimiter)),
         };
         check_struct(held, &flat, &Slots { targets: targets.as_deref() }, &mut 0)?;
         let held = into_struct(take(record, self.side));
@@ -179,32 +179,41 @@ fn leaf_schema(schema: &Schema, is_optional: bool, default: Option<&Value>) -> R
 
 /// Where the values of a struct go, counted through at any depth: in order, or where `targets` says.
 struct Slots<'a> {
-    targets: Option<&'a [usize]>,
+    targets: Option<&'a [Target]>,
+}
+
+/// The place of a value in a flat struct of another schema; it matters only if there is a value.
+struct Target {
+    name: String,
+    at: Option<usize>,
 }
 
 impl Slots<'_> {
-    fn at(&self, leaf: usize) -> usize {
-        self.targets.map_or(leaf, |targets| targets[leaf])
+    /// The index for a value of a field.
+    fn at(&self, field: &Field, leaf: usize) -> Result<usize, ConnectError> {
+        let Some(target) = self.targets.and_then(|targets| targets.get(leaf)) else { return Ok(leaf) };
+        match field.schema.kind {
+            SchemaType::Map => Err(unsupported(field, &target.name)),
+            _ => target.at.ok_or_else(|| not_a_field(&target.name)),
+        }
     }
 }
 
-/// The indexes in a flat schema of the fields of a struct's schema at any depth.
-fn targets(schema: &Schema, flat: &Schema, delimiter: &str) -> Result<Vec<usize>, ConnectError> {
+/// The places in a flat schema of the fields of a struct's schema at any depth.
+fn targets(schema: &Schema, flat: &Schema, delimiter: &str) -> Vec<Target> {
     let mut names = Vec::new();
-    leaf_names(schema, "", delimiter, &mut names)?;
-    names.iter().map(|name| flat.field_index(name).ok_or_else(|| not_a_field(name))).collect()
+    leaf_names(schema, "", delimiter, &mut names);
+    names.into_iter().map(|name| Target { at: flat.field_index(&name), name }).collect()
 }
 
-fn leaf_names(schema: &Schema, prefix: &str, delimiter: &str, names: &mut Vec<String>) -> Result<(), ConnectError> {
+fn leaf_names(schema: &Schema, prefix: &str, delimiter: &str, names: &mut Vec<String>) {
     for field in schema.fields() {
         let name = joined(prefix, delimiter, &field.name);
         match field.schema.kind {
-            SchemaType::Struct => leaf_names(&field.schema, &name, delimiter, names)?,
-            SchemaType::Map => return Err(unsupported(field, &name)),
+            SchemaType::Struct => leaf_names(&field.schema, &name, delimiter, names),
             _ => names.push(name),
         }
     }
-    Ok(())
 }
 
 /// How many fields a schema has when flat.
@@ -217,7 +226,7 @@ fn leaves(schema: &Schema) -> usize {
 fn check_struct(held: &Struct, flat: &Schema, slots: &Slots<'_>, leaf: &mut usize) -> Result<(), ConnectError> {
     for (field, value) in held.schema.fields().iter().zip(&held.values) {
         if field.schema.kind != SchemaType::Struct {
-            check_field(&flat.fields()[slots.at(*leaf)], effective(field, value, true))?;
+            check_field(&flat.fields()[slots.at(field, *leaf)?], effective(field, value, true))?;
             *leaf += 1;
             continue;
         }
@@ -241,7 +250,9 @@ fn move_struct(mut held: Struct, values: &mut [Value], slots: &Slots<'_>, leaf: 
             _ if field.schema.kind == SchemaType::Struct => *leaf += leaves(&field.schema),
             mut value => {
                 fill_default(field, &mut value, true);
-                values[slots.at(*leaf)] = value;
+                if let Ok(at) = slots.at(field, *leaf) {
+                    values[at] = value;
+                }
                 *leaf += 1;
             }
         }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use data_plane_connector_api::config_def::{ConfigType, Importance, Validator};
 use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
 use data_plane_record::java_text;
+use data_plane_record::logical::Logical;
 use data_plane_record::{Arena, OpenRecord, Schema, SchemaType, Side, Struct, Value};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
 use crate::requirements::{into_map, require_map, require_struct, take};
 use crate::schema_cache::SchemaCache;
 use crate::sided;
-use crate::structs::{DATE, DECIMAL, Moves, StructBuilder, TIME, TIMESTAMP, effective, fields, type_text};
+use crate::structs::{Moves, StructBuilder, effective, fields, look_up, type_text};
 
 /// Copies or moves fields of the key or value to headers.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ fn header_of(
 ) -> Result<(Arc<Schema>, Value), ConnectError> {
     let index = held.schema.field_index(name);
     let value = index.map_or(&Value::Null, |at| effective(&held.schema.fields()[at], &held.values[at], with_defaults));
-    let field = schema.field_index(name).map(|at| &schema.fields()[at]).ok_or_else(|| {
+    let field = look_up(schema, name)?.map(|at| &schema.fields()[at]).ok_or_else(|| {
         let why = format!("there is no field {name} in the schema, of which a header should be made");
         ConnectError::new("java.lang.NullPointerException", why)
     })?;
@@ -131,7 +132,7 @@ fn check_header(schema: &Schema, value: &Value, arena: &Arena) -> Result<(), Con
             }
         };
     }
-    let name = schema.name.as_deref();
+    let logical = Logical::of(schema);
     let fits = match (schema.kind, value) {
         (SchemaType::Bytes, Value::Bytes(_) | Value::BytesSpan(_))
         | (SchemaType::String, Value::String(_) | Value::StringSpan(_))
@@ -145,9 +146,9 @@ fn check_header(schema: &Schema, value: &Value, arena: &Arena) -> Result<(), Con
         | (SchemaType::Array, Value::Array(_))
         | (SchemaType::Map, Value::Map(_))
         | (SchemaType::Struct, Value::Struct(_)) => true,
-        (SchemaType::Bytes, Value::Decimal(_)) => name == Some(DECIMAL),
-        (SchemaType::Int32, Value::DateTime(_)) => matches!(name, Some(DATE | TIME)),
-        (SchemaType::Int64, Value::DateTime(_)) => name == Some(TIMESTAMP),
+        (SchemaType::Bytes, Value::Decimal(_)) => logical == Some(Logical::Decimal),
+        (SchemaType::Int32, Value::DateTime(_)) => matches!(logical, Some(Logical::Date | Logical::Time)),
+        (SchemaType::Int64, Value::DateTime(_)) => logical == Some(Logical::Timestamp),
         _ => false,
     };
     if fits {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigType, Importance};
 use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
+use data_plane_record::logical::timestamp_schema;
 use data_plane_record::{Arena, OpenRecord, Schema, SchemaType, Side, Value, ValueMap};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
 use crate::requirements::{into_map, into_struct, require_map, require_struct, take};
 use crate::schema_cache::SchemaCache;
 use crate::sided;
-use crate::structs::{StructBuilder, TIMESTAMP, check_field, effective, fill_default};
+use crate::structs::{StructBuilder, check_field, effective, fill_default};
 
 const PURPOSE: &str = "field insertion";
 
@@ -151,9 +152,7 @@ impl Insertions {
             builder = field.add_to(builder, SchemaType::Int64)?;
         }
         if let Some(field) = &self.timestamp {
-            let timestamp = Schema::builder(SchemaType::Int64).name(TIMESTAMP).version(1);
-            let timestamp = if field.optional { timestamp.optional() } else { timestamp };
-            builder = builder.field(Arc::clone(&field.name), &timestamp.build())?;
+            builder = builder.field(Arc::clone(&field.name), timestamp_schema(field.optional))?;
         }
         if let Some((field, _)) = &self.fixed {
             builder = field.add_to(builder, SchemaType::String)?;

@@ -1,16 +1,10 @@
 //! Structs and their schemas as Java's `Struct` and `SchemaBuilder` guard them: what does not fit is refused with Connect's texts.
 
-use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::{Field, Schema, SchemaBuilder, SchemaType, Struct, Value};
-
-pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
-pub(crate) const DATE: &str = "org.apache.kafka.connect.data.Date";
-pub(crate) const TIME: &str = "org.apache.kafka.connect.data.Time";
-pub(crate) const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
+use data_plane_record::validate::validate_field;
+use data_plane_record::{Field, InvalidValue, Schema, SchemaBuilder, SchemaBuilderError, SchemaType, Struct, Value};
 
 /// Java's spelling of a type, such as `INT8`.
 pub(crate) fn type_text(kind: SchemaType) -> String {
@@ -40,106 +34,19 @@ pub(crate) fn fill_default(field: &Field, value: &mut Value, with_default: bool)
 /// # Errors
 /// A `DataException` in Connect's words.
 pub(crate) fn check_field(field: &Field, value: &Value) -> Result<(), ConnectError> {
-    check(&field.schema, value, &Place::Field(&field.name))
+    validate_field(&field.name, &field.schema, value).map_err(invalid)
 }
 
-/// Where a value is.
-enum Place<'a> {
-    Value,
-    Field(&'a str),
-    Item(&'a Place<'a>),
-    MapKey(&'a Place<'a>),
-    MapValue(&'a Place<'a>),
+fn invalid(error: InvalidValue) -> ConnectError {
+    ConnectError::new(InvalidValue::CLASS, error.to_string())
 }
 
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value => formatter.write_str("value"),
-            Self::Field(name) => write!(formatter, "field: \"{name}\""),
-            Self::Item(whole) => write!(formatter, "element of array {whole}"),
-            Self::MapKey(whole) => write!(formatter, "key of map {whole}"),
-            Self::MapValue(whole) => write!(formatter, "value of map {whole}"),
-        }
+fn not_built(error: SchemaBuilderError) -> ConnectError {
+    let thrown = ConnectError::new(SchemaBuilderError::CLASS, error.to_string());
+    match error {
+        SchemaBuilderError::InvalidDefault(cause) => thrown.caused_by(InvalidValue::CLASS, cause.to_string()),
+        _ => thrown,
     }
-}
-
-/// `ConnectSchema.validateValue`.
-fn check(schema: &Schema, value: &Value, place: &Place<'_>) -> Result<(), ConnectError> {
-    if value.is_null() {
-        return if schema.optional { Ok(()) } else { Err(null_refused(schema, place)) };
-    }
-    if !is_of_class(schema, value) {
-        return Err(class_refused(schema, value, place));
-    }
-    match (schema.kind, value) {
-        (SchemaType::Array, Value::Array(items)) => {
-            let place = Place::Item(place);
-            let schema = part(schema.values.as_ref(), &place)?;
-            items.iter().try_for_each(|item| check(schema, item, &place))
-        }
-        (SchemaType::Map, Value::Map(map)) => {
-            let (key_place, value_place) = (Place::MapKey(place), Place::MapValue(place));
-            let keys = part(schema.keys.as_ref(), &key_place)?;
-            let values = part(schema.values.as_ref(), &value_place)?;
-            map.iter().try_for_each(|(key, value)| {
-                check(keys, key, &key_place)?;
-                check(values, value, &value_place)
-            })
-        }
-        (SchemaType::Struct, Value::Struct(record)) => {
-            if !std::ptr::eq(&*record.schema, schema) && *record.schema != *schema {
-                return Err(ConnectError::data("Struct schemas do not match."));
-            }
-            record.schema.fields().iter().zip(&record.values).try_for_each(|(field, value)| {
-                let has_default = value.is_null() && field.schema.default.is_some();
-                if has_default { Ok(()) } else { check_field(field, value) }
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn part<'a>(schema: Option<&'a Arc<Schema>>, place: &Place<'_>) -> Result<&'a Schema, ConnectError> {
-    schema.map(|schema| &**schema).ok_or_else(|| ConnectError::data(format!("No schema defined for {place}")))
-}
-
-/// Whether a value has the Java class that a schema asks for.
-fn is_of_class(schema: &Schema, value: &Value) -> bool {
-    match schema.name.as_deref() {
-        Some(DECIMAL) => return matches!(value, Value::Decimal(_)),
-        Some(DATE | TIME | TIMESTAMP) => return matches!(value, Value::DateTime(_)),
-        _ => {}
-    }
-    matches!(
-        (schema.kind, value),
-        (SchemaType::Int8, Value::Int8(_))
-            | (SchemaType::Int16, Value::Int16(_))
-            | (SchemaType::Int32, Value::Int32(_))
-            | (SchemaType::Int64, Value::Int64(_))
-            | (SchemaType::Float32, Value::Float32(_))
-            | (SchemaType::Float64, Value::Float64(_))
-            | (SchemaType::Boolean, Value::Boolean(_))
-            | (SchemaType::String, Value::String(_) | Value::StringSpan(_))
-            | (SchemaType::Bytes, Value::Bytes(_) | Value::BytesSpan(_))
-            | (SchemaType::Array, Value::Array(_))
-            | (SchemaType::Map, Value::Map(_))
-            | (SchemaType::Struct, Value::Struct(_))
-    )
-}
-
-fn null_refused(schema: &Schema, place: &Place<'_>) -> ConnectError {
-    let kind = type_text(schema.kind);
-    ConnectError::data(format!("Invalid value: null used for required {place}, schema type: {kind}"))
-}
-
-fn class_refused(schema: &Schema, value: &Value, place: &Place<'_>) -> ConnectError {
-    let name = schema.name.iter().map(|name| format!(" \"{name}\"")).collect::<String>();
-    ConnectError::data(format!(
-        "Invalid Java object for schema{name} with type {}: class {} for {place}",
-        type_text(schema.kind),
-        value.java_class()
-    ))
 }
 
 /// How a struct becomes one of another schema: for each field of the new one, the index of its value in the old one. No value is
@@ -186,7 +93,7 @@ impl Moves {
 
 /// The error for a field that a struct's schema does not have.
 pub(crate) fn not_a_field(name: &str) -> ConnectError {
-    ConnectError::data(format!("{name} is not a valid field name"))
+    invalid(InvalidValue::NoSuchField { field: name.into() })
 }
 
 /// The fields of a schema.
@@ -197,6 +104,17 @@ pub(crate) fn fields(schema: &Schema) -> Result<&[Field], ConnectError> {
     match schema.kind {
         SchemaType::Struct => Ok(schema.fields()),
         _ => Err(ConnectError::data("Cannot list fields on non-struct type")),
+    }
+}
+
+/// `Schema.field`: the index of a field, if there is one of this name.
+///
+/// # Errors
+/// A `DataException` if the schema is not one of a struct.
+pub(crate) fn look_up(schema: &Schema, name: &str) -> Result<Option<usize>, ConnectError> {
+    match schema.kind {
+        SchemaType::Struct => Ok(schema.field_index(name)),
+        _ => Err(ConnectError::data("Cannot look up fields on non-struct type")),
     }
 }
 
@@ -219,48 +137,33 @@ pub(crate) fn copy_basics(of: &Schema, mut to: SchemaBuilder) -> SchemaBuilder {
 /// # Errors
 /// A `SchemaBuilderException` if the schema does not take the value.
 pub(crate) fn with_default(builder: SchemaBuilder, default: Value) -> Result<SchemaBuilder, ConnectError> {
-    check(&builder.clone().build(), &default, &Place::Value)
-        .map_err(|error| ConnectError::schema_builder("Invalid default value").caused_by(error.class, error.message))?;
-    Ok(builder.default_value(default))
+    builder.try_default_value(default).map_err(not_built)
 }
 
 /// Builds the schema of a struct; each name is taken once.
-pub(crate) struct StructBuilder {
-    builder: SchemaBuilder,
-    names: HashSet<Arc<str>>,
-}
+pub(crate) struct StructBuilder(SchemaBuilder);
 
 impl StructBuilder {
     /// Without fields, and without name, version, documentation and parameters.
     pub(crate) fn new() -> Self {
-        Self { builder: Schema::builder(SchemaType::Struct), names: HashSet::new() }
+        Self(Schema::builder(SchemaType::Struct))
     }
 
     /// Without fields, with the basics of another schema.
     pub(crate) fn like(schema: &Schema) -> Self {
-        Self { builder: copy_basics(schema, Schema::builder(SchemaType::Struct)), names: HashSet::new() }
+        Self(copy_basics(schema, Schema::builder(SchemaType::Struct)))
     }
 
     /// Adds a field.
     ///
     /// # Errors
     /// A `SchemaBuilderException` if its name is empty or taken.
-    pub(crate) fn field(mut self, name: impl Into<Arc<str>>, schema: &Arc<Schema>) -> Result<Self, ConnectError> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(ConnectError::schema_builder("fieldName cannot be null."));
-        }
-        if !self.names.insert(Arc::clone(&name)) {
-            return Err(ConnectError::schema_builder(format!(
-                "Cannot create field because of field name duplication {name}"
-            )));
-        }
-        self.builder = self.builder.field(name, Arc::clone(schema));
-        Ok(self)
+    pub(crate) fn field(self, name: impl Into<Arc<str>>, schema: &Arc<Schema>) -> Result<Self, ConnectError> {
+        self.0.try_field(name, Arc::clone(schema)).map(Self).map_err(not_built)
     }
 
     /// What was built so far, for settings other than fields.
     pub(crate) fn finish(self) -> SchemaBuilder {
-        self.builder
+        self.0
     }
 }

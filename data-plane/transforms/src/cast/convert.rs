@@ -1,11 +1,12 @@
 //! The casting of one value, as Connect does it: numbers wrap, text does not.
 
 use data_plane_connector_api::ConnectError;
+use data_plane_record::logical::Logical;
 use data_plane_record::{Arena, Schema, SchemaType, Value, java_text, values};
 
 use super::number::{parse_double, parse_float, parse_integer};
 use crate::requirements::conversion_failed;
-use crate::structs::{DATE, TIME, TIMESTAMP, type_text};
+use crate::structs::type_text;
 
 /// A value as one of another type; null stays null. Without a schema, the value's own type counts.
 ///
@@ -40,7 +41,7 @@ pub(super) fn convert(
         return Ok(Value::String(text(value, arena).into()));
     }
     match schema {
-        Some(schema) if matches!(schema.name.as_deref(), Some(DATE | TIME | TIMESTAMP)) => {
+        Some(schema) if matches!(Logical::of(schema), Some(Logical::Date | Logical::Time | Logical::Timestamp)) => {
             cast(&encoded(schema, value, arena)?, to, arena)
         }
         _ => cast(value, to, arena),
