@@ -52,6 +52,17 @@ impl Secrets {
         self.entries.push(Entry { key: key.to_owned(), raw: raw.to_owned(), resolved: resolved.to_owned() });
     }
 
+    /// Knows what another one knows, too.
+    pub fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+        for (from, to) in other.replacements {
+            if !self.replacements.iter().any(|(known, _)| *known == from) {
+                self.replacements.push((from, to));
+            }
+        }
+        self.replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    }
+
     /// Whether nothing was resolved.
     #[must_use]
     pub fn is_empty(&self) -> bool {

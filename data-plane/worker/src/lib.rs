@@ -7,6 +7,7 @@ pub mod guard;
 pub mod pipeline;
 pub mod plugins;
 pub mod run;
+pub mod secrets;
 pub mod session;
 pub mod supervisor;
 pub mod task;

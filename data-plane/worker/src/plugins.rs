@@ -14,6 +14,7 @@ pub fn built_in() -> Plugins {
         &data_plane_connectors_file::FileConnectors,
         &data_plane_converters::Converters,
         &data_plane_transforms::Transforms,
+        &data_plane_providers::Providers,
     ])
 }
 

@@ -55,7 +55,7 @@ pub struct TaskSpec {
     pub connector: String,
     /// The task's number; `None` is the planner.
     pub task: Option<u32>,
-    /// The connector's config, config providers resolved.
+    /// The connector's config as the user gave it; config providers are asked when the unit starts.
     pub connector_config: BTreeMap<String, String>,
     /// The task's config; empty for planners.
     pub task_config: BTreeMap<String, String>,

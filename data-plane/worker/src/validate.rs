@@ -7,23 +7,65 @@ mod embedded;
 mod java_order;
 mod versions;
 
-use crate::{plugins::key_info, task::WorkerSettings};
+use crate::{
+    plugins::key_info,
+    secrets::{Resolution, masked, resolve, resolver},
+    task::WorkerSettings,
+};
 use data_plane_connector_api::{
     ConnectError, Factory, Plugin, PluginKind, Plugins,
     common_config::{connector_config_def, sink_config_def, source_config_def, validate_sink, validate_source},
     config_def::{Config, ConfigDef, ConfigValue},
 };
 use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
+use data_plane_providers::Secrets;
 use java_order::hash_map_order;
 use proto::worker_v1 as wire;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Validates; an error is one of the request, not of the config's values. `config` may hold resolved references of config providers.
+/// Validates; an error is one of the request, not of the config's values. References of config providers are resolved for it, and
+/// back in their places in what it gives. Blocks.
 pub fn validate(
     plugins: &Plugins,
     settings: Option<&WorkerSettings>,
+    raw: &Config,
+) -> Result<wire::ValidateResult, ConnectError> {
+    let mut config = raw.clone();
+    let (resolution, unresolved) = resolve_all(plugins, settings, &mut config)?;
+    let result = validate_resolved(plugins, settings, &config, (raw, &resolution, unresolved));
+    result.map_err(|error| masked(&resolution.secrets, error))
+}
+
+/// Resolves a config's references; those that cannot be are given with the reason, by key.
+fn resolve_all(
+    plugins: &Plugins,
+    settings: Option<&WorkerSettings>,
+    config: &mut Config,
+) -> Result<(Resolution, Vec<(String, String)>), ConnectError> {
+    let mut resolver = settings.map_or(Ok(None), |settings| resolver(plugins, settings))?;
+    if let Ok(resolution) = resolve(resolver.as_mut(), &mut [config]) {
+        return Ok((resolution, Vec::new()));
+    }
+    let (mut all, mut unresolved) = (Resolution::default(), Vec::new());
+    for (key, value) in config.iter_mut() {
+        let mut one = Config::from([(key.clone(), value.clone())]);
+        match resolve(resolver.as_mut(), &mut [&mut one]) {
+            Ok(resolution) => {
+                all.secrets.extend(resolution.secrets);
+                *value = one.remove(key).unwrap_or_default();
+            }
+            Err(error) => unresolved.push((key.clone(), error.message)),
+        }
+    }
+    Ok((all, unresolved))
+}
+
+fn validate_resolved(
+    plugins: &Plugins,
+    settings: Option<&WorkerSettings>,
     config: &Config,
+    (raw, resolution, unresolved): (&Config, &Resolution, Vec<(String, String)>),
 ) -> Result<wire::ValidateResult, ConnectError> {
     let policy = settings.map_or(Ok(OverridePolicy::All), |settings| {
         OverridePolicy::from_worker_properties(&settings.raw).map_err(|error| ConnectError::config(error.to_string()))
@@ -32,6 +74,10 @@ pub fn validate(
     if let Some(plugin) = &plugin {
         early::find(plugins, settings, config, plugin.kind() == PluginKind::Sink, &mut validated);
     }
+    for (key, error) in unresolved {
+        validated.add_error(&key, error);
+    }
+    validated.mask(raw, config, &resolution.secrets);
     let plugin = plugin.map_or_else(|| plugins.find_connector(class_of(config)).cloned(), Ok)?;
     Ok(wire::ValidateResult {
         config_infos_json: validated.config_infos().to_string(),
@@ -102,6 +148,18 @@ impl Validated {
         match self.values.iter_mut().find(|value| value.name == key) {
             Some(value) => value.errors.push(error),
             None => self.values.push(value_of(key, None, vec![error])),
+        }
+    }
+
+    /// Shows references as they were given.
+    fn mask(&mut self, raw: &Config, resolved: &Config, secrets: &Secrets) {
+        for value in &mut self.values {
+            if raw.get(&value.name) != resolved.get(&value.name) {
+                value.value = raw.get(&value.name).cloned();
+            }
+            for error in &mut value.errors {
+                *error = secrets.mask(error).into_owned();
+            }
         }
     }
 

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data_plane_connector_api::{ConnectError, Factory};
+use data_plane_connector_api::{ConnectError, Factory, Plugin};
 use futures::future::{self, FutureExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::blocking::{self, Severed};
 use super::gate::Gate;
+use super::offset_store::OffsetStore;
 use super::planner::PlannerUnit;
 use super::runtime::MAX_ABANDONED;
 use super::sink::SinkUnit;
 use super::source::SourceUnit;
 use super::unit::{Interrupt, Step, Unit};
 use super::{RunState, Runtime, Target, TaskEvent, TaskSpec};
+use crate::secrets::{LiveConfig, Resolution, masked, resolve, resolver};
 
 /// Between samples of a unit's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ enum End {
     Stopped,
     Failed(ConnectError),
     Severed,
+    /// Values of config providers are stale: to be built anew.
+    Reload,
 }
 
 impl From<Severed> for End {
@@ -45,16 +49,50 @@ impl From<Severed> for End {
 /// Runs a unit to its end.
 pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders, events: mpsc::Sender<TaskEvent>) {
     let graceful_timeout = spec.settings.graceful_timeout;
-    let mut driver = Driver { runtime, orders, events, reported: None, sampled: Instant::now() };
-    driver.report(RunState::Starting).await;
-    let end = match driver.build(spec).await {
-        Err(end) => end,
-        Ok(unit) => driver.run(unit, graceful_timeout).await,
+    let mut driver = Driver {
+        runtime,
+        orders,
+        events,
+        reported: None,
+        sampled: Instant::now(),
+        resolution: Resolution::default(),
+        reload_at: None,
+    };
+    let end = loop {
+        driver.report(RunState::Starting).await;
+        let end = match driver.build(spec.clone()).await {
+            Err(end) => end,
+            Ok(unit) => driver.run(unit, graceful_timeout).await,
+        };
+        if !matches!(end, End::Reload) {
+            break end;
+        }
     };
     if let End::Failed(error) = end {
         driver.report(RunState::Failed(error)).await;
     }
     driver.send(TaskEvent::Ended).await;
+}
+
+/// Makes a unit; `config` is its task's. Blocks.
+fn make(
+    runtime: &Runtime,
+    gate: Arc<Gate>,
+    plugin: &Arc<Plugin>,
+    spec: TaskSpec,
+    config: LiveConfig,
+    store: Option<Arc<dyn OffsetStore>>,
+) -> Result<Box<dyn Unit>, ConnectError> {
+    Ok(match (spec.task, &plugin.factory, store) {
+        (None, _, store) => Box::new(PlannerUnit::new(plugin, spec, store)?),
+        (Some(task), Factory::Source { task: make, .. }, Some(store)) => {
+            Box::new(SourceUnit::new(runtime, gate, make(), spec, config, task, store)?)
+        }
+        (Some(task), Factory::Sink { task: make, .. }, _) => {
+            Box::new(SinkUnit::new(runtime, gate, make(), spec, config, task)?)
+        }
+        _ => return Err(ConnectError::connect("the plugin is neither a source nor a sink connector")),
+    })
 }
 
 struct Driver {
@@ -63,10 +101,14 @@ struct Driver {
     events: mpsc::Sender<TaskEvent>,
     reported: Option<RunState>,
     sampled: Instant,
+    /// What config providers gave; masks all reports.
+    resolution: Resolution,
+    /// When that is stale.
+    reload_at: Option<Instant>,
 }
 
 impl Driver {
-    async fn build(&self, spec: TaskSpec) -> Result<Box<dyn Unit>, End> {
+    async fn build(&mut self, spec: TaskSpec) -> Result<Box<dyn Unit>, End> {
         if self.runtime.abandoned.count() >= MAX_ABANDONED {
             let text = format!("{MAX_ABANDONED} threads hang in plugin code: restart the worker");
             return Err(End::Failed(ConnectError::retriable(text)));
@@ -89,20 +131,21 @@ impl Driver {
             }
             false => None,
         };
+        let reloads = spec.connector_config.get("config.action.reload").is_none_or(|action| action.trim() != "none");
         let (runtime, gate) = (Arc::clone(&self.runtime), Arc::clone(&self.orders.gate));
-        let build = move |_: &mut ()| -> Result<Box<dyn Unit>, ConnectError> {
-            Ok(match (spec.task, &plugin.factory, store) {
-                (None, _, store) => Box::new(PlannerUnit::new(&plugin, spec, store)?),
-                (Some(task), Factory::Source { task: make, .. }, Some(store)) => {
-                    Box::new(SourceUnit::new(&runtime, gate, make(), spec, task, store)?)
-                }
-                (Some(task), Factory::Sink { task: make, .. }, _) => {
-                    Box::new(SinkUnit::new(&runtime, gate, make(), spec, task)?)
-                }
-                _ => return Err(ConnectError::connect("the plugin is neither a source nor a sink connector")),
-            })
+        let build = move |resolution: &mut Resolution| -> Result<Box<dyn Unit>, ConnectError> {
+            let mut spec = spec;
+            let raw = spec.task_config.clone();
+            let mut resolver = resolver(&runtime.plugins, &spec.settings)?;
+            *resolution = resolve(resolver.as_mut(), &mut [&mut spec.connector_config, &mut spec.task_config])?;
+            let config = LiveConfig::new(raw, resolver, spec.task_config.clone());
+            let unit = make(&runtime, gate, &plugin, spec, config, store);
+            unit.map_err(|error| masked(&resolution.secrets, error))
         };
-        let (_, built) = blocking::step((), &self.orders.gate, &self.runtime.abandoned, build).await?;
+        let built = blocking::step(Resolution::default(), &self.orders.gate, &self.runtime.abandoned, build);
+        let (resolution, built) = built.await?;
+        self.reload_at = resolution.ttl.filter(|_| reloads).map(|ttl| Instant::now() + ttl);
+        self.resolution = resolution;
         built.map_err(End::Failed)
     }
 
@@ -137,6 +180,9 @@ impl Driver {
         loop {
             if self.orders.stopping.is_cancelled() {
                 return End::Stopped;
+            }
+            if self.reload_at.is_some_and(|moment| Instant::now() >= moment) {
+                return End::Reload;
             }
             let target = *self.orders.target.borrow_and_update();
             let may_go = *self.orders.go.borrow_and_update();
@@ -188,6 +234,8 @@ impl Driver {
 
     /// Waits for the time, a waker, or a change of orders. Nothing but the orders' "seen" marks changes.
     async fn wait(&mut self, time: Option<Duration>, wakers: &[Arc<Notify>]) -> Result<(), End> {
+        let until_reload = self.reload_at.map(|moment| moment.saturating_duration_since(Instant::now()));
+        let time = [time, until_reload].into_iter().flatten().min();
         let Orders { target, go, stopping, gate } = &mut self.orders;
         let timer = async {
             match time {
@@ -228,20 +276,38 @@ impl Driver {
         let mut events = Vec::new();
         unit.take_events(&mut events);
         for event in events {
-            self.send(event).await;
+            self.send(self.masked_event(event)).await;
         }
         if is_last || self.sampled.elapsed() >= PROGRESS_INTERVAL {
             self.sampled = Instant::now();
             if let Some(progress) = unit.progress() {
                 // A sample that nobody takes now is not worth waiting for: the next one says more.
-                let _ = self.events.try_send(progress);
+                let _ = self.events.try_send(self.masked_event(progress));
             }
+        }
+    }
+
+    /// The event with references in place of what config providers gave.
+    fn masked_event(&self, event: TaskEvent) -> TaskEvent {
+        let secrets = &self.resolution.secrets;
+        match event {
+            event if secrets.is_empty() => event,
+            TaskEvent::State(RunState::Failed(error)) => TaskEvent::State(RunState::Failed(masked(secrets, error))),
+            TaskEvent::TaskSet(configs) => {
+                TaskEvent::TaskSet(configs.iter().map(|config| secrets.put_references_back(config)).collect())
+            }
+            TaskEvent::Progress { records, bytes, positions, lag } => {
+                let mask = |text: String| secrets.mask(&text).into_owned();
+                let positions = positions.into_iter().map(|(place, offset)| (mask(place), mask(offset))).collect();
+                TaskEvent::Progress { records, bytes, positions, lag }
+            }
+            event => event,
         }
     }
 
     async fn report(&mut self, state: RunState) {
         if self.reported.as_ref() != Some(&state) {
-            self.send(TaskEvent::State(state.clone())).await;
+            self.send(self.masked_event(TaskEvent::State(state.clone()))).await;
             self.reported = Some(state);
         }
     }

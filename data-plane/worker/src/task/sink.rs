@@ -28,6 +28,7 @@ use super::unit::{Step, Unit};
 use super::{Target, TaskEvent, TaskSpec, clients};
 use crate::clock::now_ms;
 use crate::pipeline::{Flow, Inbound};
+use crate::secrets::LiveConfig;
 
 /// How long one step works before the driver looks for orders.
 const SLICE: Duration = Duration::from_millis(50);
@@ -95,6 +96,7 @@ impl SinkUnit {
         gate: Arc<Gate>,
         task: Box<dyn SinkTask>,
         spec: TaskSpec,
+        config: LiveConfig,
         number: u32,
     ) -> Result<Self, ConnectError> {
         let pipeline = Inbound::new(&runtime.plugins, &spec.settings.raw, &spec.connector_config)?;
@@ -110,7 +112,7 @@ impl SinkUnit {
         };
         let wake = Arc::new(Notify::new());
         let context = Arc::new(SinkContext {
-            config: spec.task_config.clone(),
+            config,
             epoch: spec.epoch,
             wishes: Mutex::new(Wishes::default()),
             assignment: Mutex::default(),

@@ -8,6 +8,8 @@ use data_plane_connector_api::{Config, ErrantRecordReporter, PluginMetrics, Sink
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::secrets::LiveConfig;
+
 use super::source_context::UnpublishedMetrics;
 
 /// What was asked for and not done yet.
@@ -21,7 +23,7 @@ pub(super) struct Wishes {
 }
 
 pub(super) struct SinkContext {
-    pub(super) config: Config,
+    pub(super) config: LiveConfig,
     pub(super) epoch: (u32, u64),
     pub(super) wishes: Mutex<Wishes>,
     pub(super) assignment: Mutex<Vec<TopicPartition>>,
@@ -38,7 +40,7 @@ impl SinkContext {
 
 impl SinkTaskContext for SinkContext {
     fn config(&self) -> Config {
-        self.config.clone()
+        self.config.now()
     }
 
     fn set_offsets(&self, offsets: &BTreeMap<TopicPartition, i64>) {

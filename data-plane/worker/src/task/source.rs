@@ -37,6 +37,7 @@ use super::unit::{Interrupt, Step, Unit};
 use super::{Target, TaskEvent, TaskSpec, clients};
 use crate::clock::now_ms;
 use crate::pipeline::{Flow, Outbound, Tolerance};
+use crate::secrets::LiveConfig;
 
 /// How long one step works before the driver looks for orders.
 const SLICE: Duration = Duration::from_millis(50);
@@ -125,6 +126,7 @@ impl SourceUnit {
         gate: Arc<Gate>,
         task: Box<dyn SourceTask>,
         spec: TaskSpec,
+        config: LiveConfig,
         number: u32,
         store: Arc<dyn OffsetStore>,
     ) -> Result<Self, ConnectError> {
@@ -136,7 +138,7 @@ impl SourceUnit {
         producer.connect(CONNECT_TIMEOUT).map_err(failed)?;
         let dead_letters = SourceDeadLetters::new(runtime, &spec, number, &mut *producer)?;
         let context = Arc::new(SourceContext {
-            config: spec.task_config.clone(),
+            config,
             reader: Arc::new(StoreReader::new(&spec.connector, Arc::clone(&store))) as Arc<dyn OffsetReader>,
             wake: Arc::new(Notify::new()),
         });

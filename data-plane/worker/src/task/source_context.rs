@@ -7,6 +7,8 @@ use data_plane_connector_api::{
 };
 use tokio::sync::Notify;
 
+use crate::secrets::LiveConfig;
+
 /// About what a poll should append: small enough to stay in the processor's caches until it is produced.
 const LIMITS: BatchLimits = BatchLimits { records: 4096, bytes: 512 << 10 };
 
@@ -19,14 +21,14 @@ impl PluginMetrics for UnpublishedMetrics {
 }
 
 pub(super) struct SourceContext {
-    pub(super) config: Config,
+    pub(super) config: LiveConfig,
     pub(super) reader: Arc<dyn OffsetReader>,
     pub(super) wake: Arc<Notify>,
 }
 
 impl SourceTaskContext for SourceContext {
     fn config(&self) -> Config {
-        self.config.clone()
+        self.config.now()
     }
 
     fn offset_reader(&self) -> Arc<dyn OffsetReader> {
