@@ -10,10 +10,10 @@ use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, Recor
 use data_plane_record::{Arena, Field, JavaDateFormat, OpenRecord, Schema, Side, Struct, Value};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
-use crate::requirements::{into_map, require_map, require_struct, take};
+use crate::requirements::{into_map, into_struct, require_map, require_struct, take};
 use crate::schema_cache::SchemaCache;
 use crate::sided;
-use crate::structs::{StructBuilder, check_field, effective, fields, with_default};
+use crate::structs::{StructBuilder, check_field, effective, fields, fill_default, not_a_field, with_default};
 use forms::{Form, Forms, Precision};
 
 const PURPOSE: &str = "converting timestamp formats";
@@ -60,18 +60,50 @@ impl TimestampConverter {
     }
 
     fn convert_field(&mut self, record: &mut OpenRecord<'_>, schema: &Arc<Schema>) -> Result<(), ConnectError> {
-        let value = record.value(self.side).clone();
-        let held = if value.is_null() { None } else { Some(require_struct(&value, PURPOSE)?) };
+        let value = record.value(self.side);
+        let held = if value.is_null() { None } else { Some(Arc::clone(&require_struct(value, PURPOSE)?.schema)) };
         let mut schemas = std::mem::take(&mut self.schemas);
         let converted = schemas.get(schema, |schema| self.converted_schema(schema)).map(Arc::clone);
         self.schemas = schemas;
         let converted = converted?;
         let value = match held {
-            Some(held) => self.convert_struct(held, &converted, record.arena)?,
+            Some(held) => self.convert_struct(record, &held, &converted)?,
             None => Value::Null,
         };
         record.set(self.side, Some(converted), value);
         Ok(())
+    }
+
+    /// The record's struct, with fields of `held`, with the field converted, under a schema of [`Self::converted_schema`].
+    fn convert_struct(
+        &self,
+        record: &mut OpenRecord<'_>,
+        held: &Schema,
+        schema: &Arc<Schema>,
+    ) -> Result<Value, ConnectError> {
+        // All is checked before anything is moved, so that a failing record stays as it was.
+        let mut replaced = None;
+        for (index, field) in held.fields().iter().enumerate() {
+            let value = &require_struct(record.value(self.side), PURPOSE)?.values[index];
+            let value = effective(field, value, self.with_defaults);
+            let target = target_field(schema, field)?;
+            if *field.name == *self.field {
+                let value = value.clone();
+                let value = self.forms.convert(&value, Some(Form::of(&field.schema)?), record.arena)?;
+                check_field(target, &value)?;
+                replaced = Some((index, value));
+            } else {
+                check_field(target, value)?;
+            }
+        }
+        let mut moved = into_struct(take(record, self.side));
+        for (field, value) in held.fields().iter().zip(&mut moved.values) {
+            fill_default(field, value, self.with_defaults);
+        }
+        if let Some((index, value)) = replaced {
+            moved.values[index] = value;
+        }
+        Ok(Value::Struct(Box::new(rearranged(held, std::mem::take(&mut moved.values), schema))))
     }
 
     /// The schema of structs with the field converted.
@@ -90,35 +122,49 @@ impl TimestampConverter {
             builder = builder.optional();
         }
         if let Some(default) = &schema.default {
-            let mut arena = Arena::default();
             let held = require_struct(default, PURPOSE)?;
-            let converted = self.convert_struct(held, &builder.clone().build(), &mut arena)?;
-            builder = with_default(builder, converted.to_owned_value(&arena))?;
+            let converted = self.convert_default(held, &builder.clone().build())?;
+            builder = with_default(builder, converted)?;
         }
         Ok(builder.build())
     }
 
-    /// A struct with the field converted, under a schema of [`Self::converted_schema`].
-    fn convert_struct(&self, held: &Struct, schema: &Arc<Schema>, arena: &mut Arena) -> Result<Value, ConnectError> {
-        let mut converted = Struct::new(Arc::clone(schema));
+    /// The default of a struct's schema with the field converted.
+    fn convert_default(&self, held: &Struct, schema: &Arc<Schema>) -> Result<Value, ConnectError> {
+        let mut arena = Arena::default();
+        let mut values = Vec::with_capacity(held.values.len());
         for (field, value) in held.schema.fields().iter().zip(&held.values) {
-            let value = self.converted_value(field, effective(field, value, self.with_defaults), arena)?;
-            let Some(at) = schema.field_index(&field.name) else {
-                return Err(crate::structs::not_a_field(&field.name));
-            };
-            check_field(&schema.fields()[at], &value)?;
-            converted.values[at] = value;
+            let mut value = effective(field, value, self.with_defaults).clone();
+            if *field.name == *self.field {
+                value = self.forms.convert(&value, Some(Form::of(&field.schema)?), &mut arena)?.to_owned_value(&arena);
+            }
+            check_field(target_field(schema, field)?, &value)?;
+            values.push(value);
         }
-        Ok(Value::Struct(Box::new(converted)))
+        Ok(Value::Struct(Box::new(rearranged(&held.schema, values.into(), schema))))
     }
+}
 
-    fn converted_value(&self, field: &Field, value: &Value, arena: &mut Arena) -> Result<Value, ConnectError> {
-        if *field.name == *self.field {
-            self.forms.convert(value, Some(Form::of(&field.schema)?), arena)
-        } else {
-            Ok(value.clone())
+/// The field of the same name.
+fn target_field<'a>(schema: &'a Schema, field: &Field) -> Result<&'a Field, ConnectError> {
+    let at = schema.field_index(&field.name).ok_or_else(|| not_a_field(&field.name))?;
+    Ok(&schema.fields()[at])
+}
+
+/// A struct of another schema from the values of one, by names of fields; both schemas have them.
+fn rearranged(from: &Schema, values: Box<[Value]>, to: &Arc<Schema>) -> Struct {
+    let in_place = from.fields().len() == to.fields().len()
+        && from.fields().iter().zip(to.fields()).all(|(from, to)| from.name == to.name);
+    if in_place {
+        return Struct { schema: Arc::clone(to), values };
+    }
+    let mut arranged = Struct::new(Arc::clone(to));
+    for (field, value) in from.fields().iter().zip(values) {
+        if let Some(at) = to.field_index(&field.name) {
+            arranged.values[at] = value;
         }
     }
+    arranged
 }
 
 impl RecordTransform for TimestampConverter {

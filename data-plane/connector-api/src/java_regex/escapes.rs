@@ -96,8 +96,7 @@ impl Parser {
                 return self.fail("Illegal character name escape sequence");
             }
             letter if letter.is_ascii_alphanumeric() => return self.fail(ILLEGAL),
-            // A backslash at the very end; a class finds its end missing.
-            _ if self.cursor > self.pattern.len() && !in_class => return self.fail("Unexpected internal error"),
+            // After a backslash at the very end this is what Java's parser sees; the cursor tells the caller.
             other => other,
         }))
     }
@@ -107,7 +106,7 @@ impl Parser {
         match character {
             'A' | 'G' => self.out.push_str(r"(?:\A)"),
             'B' => self.out.push_str(r"(?:\B)"),
-            'b' if self.at(self.cursor) == '{' => return self.fail(ILLEGAL),
+            'b' if self.at(self.cursor) == '{' && self.at(self.cursor + 1) == 'g' => return self.fail(ILLEGAL),
             'b' => self.out.push_str(r"(?:\b)"),
             'R' => self.out.push_str(r"(?:\r\n|[\n\x{b}\f\r\x{85}\x{2028}\x{2029}])"),
             'Z' if self.flags.unix_lines => self.out.push_str(r"(?:(?=\n?\z))"),

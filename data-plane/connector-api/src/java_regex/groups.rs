@@ -23,6 +23,12 @@ pub(super) struct Flags {
     pub(super) unicode_classes: bool,
 }
 
+/// A group that was read.
+struct Group {
+    bounded: Bounded,
+    is_look_around: bool,
+}
+
 pub(super) struct Parser {
     /// As it was given, for errors.
     original: String,
@@ -67,7 +73,7 @@ pub(super) fn translate(pattern: &str) -> Parsed<Translated> {
         });
     }
     parser.alternatives()?;
-    if parser.cursor < parser.pattern.len() {
+    if parser.cursor != parser.pattern.len() {
         let is_parenthesis = parser.peek() == ')';
         return parser.fail(if is_parenthesis { "Unmatched closing ')'" } else { "Unexpected internal error" });
     }
@@ -199,9 +205,13 @@ impl Parser {
                 return Ok(bounded);
             }
             let is_group = character == '(';
+            let mut is_look_around = false;
             let atom_is_bounded = match character {
                 '(' => match self.group()? {
-                    Some(group_is_bounded) => group_is_bounded,
+                    Some(group) => {
+                        is_look_around = group.is_look_around;
+                        group.bounded
+                    }
                     None => continue,
                 },
                 '[' => {
@@ -236,7 +246,7 @@ impl Parser {
                 }
                 _ => self.atom()?,
             };
-            let has_end = self.quantifier(start)?;
+            let has_end = self.quantifier(start, is_look_around)?;
             // To Java, repetitions of single characters have an obvious length.
             bounded &= atom_is_bounded && (has_end || !is_group);
         }
@@ -268,7 +278,7 @@ impl Parser {
     }
 
     /// A group; `None` if it only sets flags.
-    fn group(&mut self) -> Parsed<Option<Bounded>> {
+    fn group(&mut self) -> Parsed<Option<Group>> {
         let outer = self.flags;
         let mut is_look_behind = false;
         let mut is_look_around = false;
@@ -320,7 +330,7 @@ impl Parser {
         }
         self.out.push_str(if is_look_around { "))" } else { ")" });
         self.flags = outer;
-        Ok(Some(bounded || is_look_around))
+        Ok(Some(Group { bounded: bounded || is_look_around, is_look_around }))
     }
 
     /// A group's name, whose first character was taken, with the `>` after it.
@@ -364,21 +374,34 @@ impl Parser {
     }
 
     /// A quantifier, if there is one, for the atom that was written from `start` on. Tells whether the repetition has an end.
-    fn quantifier(&mut self, start: usize) -> Parsed<Bounded> {
-        let (text, bounded) = match self.peek() {
+    fn quantifier(&mut self, start: usize, is_look_around: bool) -> Parsed<Bounded> {
+        let (mut text, bounded) = match self.peek() {
             _ if self.is_at_end() => return Ok(true),
             '?' => ("?".to_owned(), true),
             character @ ('*' | '+') => (character.to_string(), false),
             '{' => self.counts()?,
             _ => return Ok(true),
         };
+        if is_look_around {
+            // The engine does not repeat what takes no text: once is enough, or not at all.
+            let is_required = text == "+" || text.starts_with('{') && !text.starts_with("{0");
+            self.out.push_str(if is_required { "" } else { "|" });
+            text = String::new();
+        }
         self.out.insert_str(start, "(?:");
         self.out.push(')');
         self.out.push_str(&text);
         match self.next() {
             '?' => {
                 self.next();
-                self.out.push('?');
+                if !is_look_around {
+                    self.out.push('?');
+                } else if self.out.ends_with("|)") {
+                    // Rather not at all.
+                    self.out.truncate(self.out.len() - 2);
+                    self.out.insert(start + 3, '|');
+                    self.out.push(')');
+                }
             }
             '+' => {
                 self.next();

@@ -194,7 +194,9 @@ impl Fields {
         start.set(Field::Year, self.value(Field::WeekYear));
         start.set(Field::WeekOfYear, 1);
         start.set(Field::DayOfWeek, 1);
-        start.day(0) + weekday - 1 + 7 * (week - 1)
+        // Java counts these days in 32 bits.
+        let days = (week as i32).wrapping_sub(1).wrapping_mul(7).wrapping_add(weekday as i32 - 1);
+        start.day(0) + i64::from(days)
     }
 
     /// The day that all other fields say, moved by days that come from the time of day.
