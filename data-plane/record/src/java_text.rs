@@ -168,15 +168,26 @@ impl Decimal {
         if negative {
             negate(&mut magnitude);
         }
-        let mut groups = Vec::new();
-        while magnitude.iter().any(|&byte| byte != 0) {
+        // Limbs of 32 bits, the highest first; nine digits are taken at a time.
+        let mut limbs: Vec<u32> = magnitude
+            .rchunks(4)
+            .rev()
+            .map(|limb| limb.iter().fold(0, |limb, &byte| limb << 8 | u32::from(byte)))
+            .collect();
+        let (mut groups, mut first) = (Vec::new(), 0);
+        while first < limbs.len() {
             let mut remainder = 0_u64;
-            for byte in &mut magnitude {
-                let current = remainder << 8 | u64::from(*byte);
-                *byte = (current / 1_000_000_000) as u8;
+            for limb in &mut limbs[first..] {
+                let current = remainder << 32 | u64::from(*limb);
+                *limb = (current / 1_000_000_000) as u32;
                 remainder = current % 1_000_000_000;
             }
             groups.push(remainder);
+            first += limbs[first..].iter().take_while(|&&limb| limb == 0).count();
+        }
+        // Zeros above the highest digit.
+        while groups.last() == Some(&0) {
+            groups.pop();
         }
         let mut digits = groups.pop().unwrap_or(0).to_string();
         for group in groups.iter().rev() {
@@ -318,6 +329,24 @@ pub fn write_value(value: &Value, arena: &Arena, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals_are_written_as_they_were_read() {
+        for digits in [1, 8, 9, 10, 18, 19, 20, 36, 37, 40, 1_000] {
+            for text in ["9", "1", "4294967296"].map(|piece| piece.repeat(digits)) {
+                for text in [format!("-{}", &text[..digits]), text[..digits].to_owned()] {
+                    let mut written = Vec::new();
+                    write_decimal(&Decimal::parse(&text).expect("a number"), &mut written);
+                    assert_eq!(String::from_utf8_lossy(&written), text);
+                }
+            }
+        }
+        let padded = |unscaled: &[u8]| Decimal { unscaled: unscaled.into(), scale: 0 }.unscaled_digits();
+        assert_eq!(padded(&[0, 0, 0, 0, 0, 0, 0, 0, 5]), (false, "5".to_owned()));
+        assert_eq!(padded(&[0]), (false, "0".to_owned()));
+        assert_eq!(padded(&[0xff; 9]), (true, "1".to_owned()));
+        assert_eq!(padded(&[0x80, 0, 0, 0]), (true, "2147483648".to_owned()));
+    }
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
