@@ -1,9 +1,31 @@
 //! The admin listener: liveness, readiness, metrics.
 
-use crate::{supervisor::SharedGlance, task::Runtime};
+use crate::{
+    supervisor::SharedGlance,
+    task::{Runtime, TaskCounters},
+};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use std::sync::Arc;
+
+/// A number of one task.
+type OfTask = fn(&TaskCounters) -> u64;
+
+/// What is shown of each task, since its start; the errors are Connect's `task-error-metrics`. Sampled about every second.
+const TASK_COUNTERS: [(&str, &str, OfTask); 8] = [
+    ("task_records", "Records whose outcome is durable", |task| task.records()),
+    ("task_record_failures", "Operations on records that failed, retried ones included", |task| task.errors().failures),
+    ("task_record_errors", "Records that failed for good", |task| task.errors().errors),
+    ("task_records_skipped", "Records skipped by errors.tolerance=all", |task| task.errors().skipped),
+    ("task_retries", "Operations on records that were tried again", |task| task.errors().retries),
+    ("task_errors_logged", "Failures logged by errors.log.enable", |task| task.errors().logged),
+    ("task_dead_letters", "Dead letters handed to the producer", |task| task.errors().dead_letters),
+    ("task_dead_letter_failures", "Dead letters that were not written", |task| task.errors().dead_letter_failures),
+];
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -45,6 +67,15 @@ async fn metrics(State(admin): State<Admin>) -> Result<String, (StatusCode, Stri
         let gauge: Gauge = Gauge::default();
         gauge.set(value);
         registry.register(name, help, gauge);
+    }
+    for (name, help, value) in TASK_COUNTERS {
+        let family = Family::<Vec<(String, String)>, Gauge>::default();
+        for task in admin.runtime.counters.all() {
+            let labels =
+                vec![("connector".to_owned(), task.connector.clone()), ("task".to_owned(), task.task.to_string())];
+            family.get_or_create(&labels).set(i64::try_from(value(&task)).unwrap_or(i64::MAX));
+        }
+        registry.register(name, help, family);
     }
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;

@@ -34,8 +34,8 @@ pub use counters::{Counters, TaskCounters};
 pub use gate::{Deadline, Gate};
 pub use offset_store::{Destination, FileOffsetStore, KafkaOffsetStore, OffsetStore};
 pub use runtime::Runtime;
-pub(crate) use source::topic_creation_problem;
 pub use settings::{OffsetStorage, SettingError, WorkerSettings};
+pub(crate) use source::topic_creation_problem;
 
 /// What the user wants of a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

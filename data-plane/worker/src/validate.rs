@@ -12,6 +12,7 @@ use crate::{
     secrets::{Resolution, masked, resolve, resolver},
     task::WorkerSettings,
 };
+use data_plane_broker::client_config::check_value;
 use data_plane_connector_api::{
     ConnectError, Factory, Plugin, PluginKind, Plugins,
     common_config::{connector_config_def, sink_config_def, source_config_def, validate_sink, validate_source},
@@ -70,7 +71,10 @@ fn validate_resolved(
     let policy = settings.map_or(Ok(OverridePolicy::All), |settings| {
         OverridePolicy::from_worker_properties(&settings.raw).map_err(|error| ConnectError::config(error.to_string()))
     })?;
-    let (mut validated, plugin) = as_connect(plugins, &policy, config)?;
+    // A value of the wrong type fails Connect's whole request: here it is an error of its key.
+    let typed = config.iter().filter(|(key, value)| mistyped_override(key, value).is_none());
+    let typed = typed.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let (mut validated, plugin) = as_connect(plugins, &policy, &typed)?;
     if let Some(plugin) = &plugin {
         early::find(plugins, settings, config, plugin.kind() == PluginKind::Sink, &mut validated);
     }
@@ -226,12 +230,23 @@ pub fn as_connect(
     embedded::converters(plugins, config, &mut validated);
     let side = if is_sink { Side::Sink } else { Side::Source { exactly_once: false } };
     let found = overrides(policy, side, config);
+    if let Some(error) = found.iter().find_map(|found| mistyped_override(&found.full_key(), found.value)) {
+        return Err(ConnectError::config(error));
+    }
     let keys = hash_map_order(found.iter().map(|found| found.full_key()).collect());
     for key in keys {
         let Some(found) = found.iter().find(|found| found.full_key() == key) else { continue };
         validated.values.push(value_of(&key, Some(found.value), found.error.clone().into_iter().collect()));
     }
     Ok((validated, Some(Arc::clone(plugin))))
+}
+
+/// What is wrong with the type of an overridden client setting (`ConfigDef.parseType`); `None` for other keys.
+fn mistyped_override(key: &str, value: &str) -> Option<String> {
+    let (kind, name) = early::CLIENTS.iter().find_map(|(prefix, kind)| Some((*kind, key.strip_prefix(prefix)?)))?;
+    let error = check_value(name, value, kind).err()?;
+    let is_of_type = ["Not a number of type", "Expected value to be either"].iter().any(|text| error.contains(text));
+    is_of_type.then_some(error)
 }
 
 /// Adds a connector's own keys; its word about a common key is added to the common one.

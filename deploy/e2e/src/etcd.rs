@@ -18,7 +18,7 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 pub struct Etcd {
     process: Process,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Etcd {
@@ -27,7 +27,7 @@ impl Etcd {
         let folder = TempDir::with_prefix("ferry-etcd-")?;
         let port = free_port();
         let process = Process::start_ready(spec(folder.path(), port), READY, READY_LIMIT)?;
-        Ok(Self { process, port, _folder: folder })
+        Ok(Self { process, port, folder: folder })
     }
 
     /// Its client URL.
@@ -40,12 +40,31 @@ impl Etcd {
         &mut self.process
     }
 
+    /// Whether a text is anywhere in what it has written to disk, its log included.
+    pub fn has_stored(&self, text: &str) -> Result<bool> {
+        holds(&self.folder.path().join("data"), text.as_bytes())
+    }
+
     /// Starts it again (killed before, if it still runs) on the same data and ports, and waits until it serves.
     pub fn restart(&mut self) -> Result<()> {
         self.process.restart()?;
         self.process.wait_for_line(READY, READY_LIMIT)?;
         Ok(())
     }
+}
+
+fn holds(folder: &Path, text: &[u8]) -> Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_there = match path.is_dir() {
+            true => holds(&path, text)?,
+            false => std::fs::read(&path)?.windows(text.len()).any(|window| window == text),
+        };
+        if is_there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn spec(folder: &Path, port: u16) -> Spec {

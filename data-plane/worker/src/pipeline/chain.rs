@@ -157,12 +157,7 @@ fn link(plugins: &Plugins, config: &Config, alias: &str) -> Result<Link, Connect
     Ok(Link { alias: alias.into(), class: plugin.class.clone(), transform, predicate })
 }
 
-fn condition(
-    plugins: &Plugins,
-    config: &Config,
-    of: &str,
-    alias: &str,
-) -> Result<Box<dyn Predicate>, ConnectError> {
+fn condition(plugins: &Plugins, config: &Config, of: &str, alias: &str) -> Result<Box<dyn Predicate>, ConnectError> {
     if !aliases(config, "predicates").iter().any(|known| known == alias) {
         let key = format!("{of}predicate");
         let why = "no such predicate: name it in predicates and give its type";

@@ -101,7 +101,9 @@ mod tests {
     use super::*;
 
     fn parse(lines: &[(&str, &str)]) -> Result<Option<DeadLetterSettings>, ConnectError> {
-        DeadLetterSettings::parse(&lines.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect())
+        DeadLetterSettings::parse(
+            &lines.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect(),
+        )
     }
 
     #[test]

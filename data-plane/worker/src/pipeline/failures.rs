@@ -43,8 +43,7 @@ impl ErrorPolicy {
     pub fn parse(config: &Config) -> Result<Self, ConnectError> {
         let keys = connector_config_def().keys.into_iter().filter(|key| key.name.starts_with("errors."));
         let parsed = ConfigDef::new(keys).parse(config)?;
-        let detail =
-            if parsed.flag("errors.log.include.messages") { LogDetail::Messages } else { LogDetail::Position };
+        let detail = if parsed.flag("errors.log.include.messages") { LogDetail::Messages } else { LogDetail::Position };
         Ok(Self {
             tolerance: if parsed.text("errors.tolerance") == Some("all") { Tolerance::All } else { Tolerance::None },
             retry: RetryPolicy {
@@ -92,7 +91,8 @@ pub(super) fn checked_timestamp(timestamp: Option<i64>) -> Result<Option<i64>, C
 
 fn fatal(text: &str, failure: &Failure) -> ConnectError {
     let Failure { cause, .. } = failure;
-    let mut error = ConnectError::connect(text).caused_by(cause.class.clone(), format!("{} ({failure})", cause.message));
+    let mut error =
+        ConnectError::connect(text).caused_by(cause.class.clone(), format!("{} ({failure})", cause.message));
     error.causes.extend(cause.causes.iter().cloned());
     error
 }

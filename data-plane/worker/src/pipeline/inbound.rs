@@ -8,10 +8,10 @@ use data_plane_record::{
     Header, NO_TIMESTAMP, Origin, Position, RecordBatch, Row, RunHead, Schema, Span, TimestampType, Value,
 };
 
+use super::Flow;
 use super::chain::{Chain, ChainProgress};
 use super::converters::Converters;
 use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, sleep_for};
-use super::Flow;
 
 /// The Java class at work when a record is consumed.
 const CONSUMER: &str = "org.apache.kafka.clients.consumer.KafkaConsumer";

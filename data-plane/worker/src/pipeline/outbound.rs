@@ -117,8 +117,7 @@ impl Outbound {
             let first_header = self.headers.len();
             let converted = self.convert(&runs[run], &rows[at], headers, arena).and_then(|wire| {
                 let timestamp = checked_timestamp(rows[at].timestamp_ms());
-                rows[at].timestamp =
-                    timestamp.map_err(|error| (Stage::KafkaProduce, error))?.unwrap_or(NO_TIMESTAMP);
+                rows[at].timestamp = timestamp.map_err(|error| (Stage::KafkaProduce, error))?.unwrap_or(NO_TIMESTAMP);
                 Ok(wire)
             });
             match converted {
@@ -126,8 +125,7 @@ impl Outbound {
                 Err((stage, cause)) => {
                     self.headers.truncate(first_header);
                     if stage != Stage::KafkaProduce
-                        && let Some(wait) =
-                            self.retrier.failed((at, stage as usize), &cause, now_ms, &mut self.counts)
+                        && let Some(wait) = self.retrier.failed((at, stage as usize), &cause, now_ms, &mut self.counts)
                     {
                         return Flow::Wait(sleep_for(wait));
                     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use data_plane_broker::{Broker, ClientConfig, NewTopic, Subscription};
 use data_plane_connector_api::ConnectError;
+use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
 
 use super::TaskSpec;
 use super::runtime::{CONNECT_TIMEOUT, broker_error};
@@ -29,6 +30,20 @@ pub(super) fn producer(
     overlay(&mut client, &settings.raw, "producer.");
     overlay(&mut client, config, "producer.override.");
     client
+}
+
+/// Makes sure that the worker allows a connector's client settings (KIP-458): it may have changed its mind since they were accepted.
+///
+/// # Errors
+/// Names the key.
+pub(super) fn check_overrides(spec: &TaskSpec, side: Side) -> Result<(), ConnectError> {
+    let policy = OverridePolicy::from_worker_properties(&spec.settings.raw);
+    let policy = policy.map_err(|error| ConnectError::config(error.to_string()))?;
+    let found = overrides(&policy, side, &spec.connector_config);
+    match found.iter().find_map(|found| Some(format!("{}: {}", found.full_key(), found.error.as_ref()?))) {
+        Some(error) => Err(ConnectError::connect(format!("Client Config Overrides not allowed: {error}"))),
+        None => Ok(()),
+    }
 }
 
 /// Settings of the administrator that creates a task's topics.

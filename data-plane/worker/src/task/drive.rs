@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_plane_connector_api::{ConnectError, Factory, Plugin};
+use data_plane_core::client_overrides::Side;
 use futures::future::{self, FutureExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::runtime::MAX_ABANDONED;
 use super::sink::SinkUnit;
 use super::source::SourceUnit;
 use super::unit::{Interrupt, Step, Unit};
-use super::{RunState, Runtime, Target, TaskEvent, TaskSpec};
+use super::{RunState, Runtime, Target, TaskEvent, TaskSpec, clients};
 use crate::secrets::{LiveConfig, Resolution, masked, resolve, resolver};
 
 /// Between samples of a unit's progress.
@@ -86,9 +87,11 @@ fn make(
     Ok(match (spec.task, &plugin.factory, store) {
         (None, _, store) => Box::new(PlannerUnit::new(plugin, spec, store)?),
         (Some(task), Factory::Source { task: make, .. }, Some(store)) => {
+            clients::check_overrides(&spec, Side::Source { exactly_once: false })?;
             Box::new(SourceUnit::new(runtime, gate, make(), spec, config, task, store)?)
         }
         (Some(task), Factory::Sink { task: make, .. }, _) => {
+            clients::check_overrides(&spec, Side::Sink)?;
             Box::new(SinkUnit::new(runtime, gate, make(), spec, config, task)?)
         }
         _ => return Err(ConnectError::connect("the plugin is neither a source nor a sink connector")),

@@ -50,7 +50,14 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime with these plugins, on this way to Kafka, whose units hand nothing over after the deadline.
     pub fn new(plugins: Arc<Plugins>, broker: Arc<dyn Broker>, deadline: Deadline) -> Arc<Self> {
-        Arc::new(Self { plugins, broker, deadline, abandoned: Abandoned::default(), counters: Counters::default(), stores: Mutex::default() })
+        Arc::new(Self {
+            plugins,
+            broker,
+            deadline,
+            abandoned: Abandoned::default(),
+            counters: Counters::default(),
+            stores: Mutex::default(),
+        })
     }
 
     /// Version of the connector plugin that this class or alias names; empty if there is none.

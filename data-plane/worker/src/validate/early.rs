@@ -10,9 +10,15 @@ use data_plane_broker::{
     client_config::{ClientKind, translate},
 };
 use data_plane_connector_api::{
-    ConnectError, ConverterRole, Factory, JavaRegex, PluginKind, Plugins,
-    config_def::Config,
+    ConnectError, ConverterRole, Factory, JavaRegex, PluginKind, Plugins, config_def::Config,
 };
+
+/// The clients whose settings a connector may override.
+pub(super) const CLIENTS: [(&str, ClientKind); 3] = [
+    ("producer.override.", ClientKind::Producer),
+    ("consumer.override.", ClientKind::Consumer),
+    ("admin.override.", ClientKind::Admin),
+];
 
 /// Looks at everything that can be looked at without running the connector.
 pub(super) fn find(
@@ -126,12 +132,7 @@ fn converters(plugins: &Plugins, config: &Config, validated: &mut Validated) {
 
 /// Overridden client settings are translated as a task would.
 fn clients(config: &Config, validated: &mut Validated) {
-    let kinds = [
-        ("producer.override.", ClientKind::Producer),
-        ("consumer.override.", ClientKind::Consumer),
-        ("admin.override.", ClientKind::Admin),
-    ];
-    for (prefix, kind) in kinds {
+    for (prefix, kind) in CLIENTS {
         let client: ClientConfig = under(config, prefix).into_iter().collect();
         if let Err(BrokerError::Config { key, reason }) = translate(&client, kind) {
             let key = format!("{prefix}{key}");

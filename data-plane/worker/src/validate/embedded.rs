@@ -90,7 +90,8 @@ fn stage(
         // Kafka checks a value under its own name, and parses it under the whole one.
         for error in &mut value.errors {
             if let Some(name) = value.name.strip_prefix(&prefix) {
-                *error = error.replace(&format!(" for configuration {}: ", value.name), &checked_name(error, &value.name, name));
+                *error = error
+                    .replace(&format!(" for configuration {}: ", value.name), &checked_name(error, &value.name, name));
             }
         }
     }

@@ -8,8 +8,7 @@ use data_plane_connector_api::Plugin;
 pub(super) fn mismatch(plugin: &Plugin, wanted: Option<&String>) -> Option<String> {
     let wanted = wanted.map(|wanted| wanted.trim()).filter(|wanted| !wanted.is_empty() && *wanted != "latest")?;
     // A bare version is exactly that one.
-    let range =
-        if wanted.starts_with(['[', '(']) { wanted.to_owned() } else { format!("[{wanted},{wanted}]") };
+    let range = if wanted.starts_with(['[', '(']) { wanted.to_owned() } else { format!("[{wanted},{wanted}]") };
     (!contains(&range, &plugin.version)).then(|| {
         format!(
             "Plugin {} not found that matches the version range {range}, available versions: [{}]",

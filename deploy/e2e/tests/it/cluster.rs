@@ -34,10 +34,16 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 
 impl Cluster {
     pub(crate) fn start(workers: usize) -> Result<Cluster> {
+        Self::start_with(workers, &[])
+    }
+
+    /// With further worker properties.
+    pub(crate) fn start_with(workers: usize, properties: &[(&str, &str)]) -> Result<Cluster> {
         let turn = turn();
         let (etcd, kafka) = (Etcd::start()?, Kafka::start()?);
         let mut options = ControlPlaneOptions::new(&etcd.endpoint(), &kafka.bootstrap());
         options.properties.push(("offset.flush.interval.ms".to_owned(), "1000".to_owned()));
+        options.properties.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let control_plane = ControlPlane::start(&options)?;
         let mut cluster = Cluster {
             workers: Vec::new(),

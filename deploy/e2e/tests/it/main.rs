@@ -3,6 +3,7 @@
 
 mod cluster;
 mod copies;
+mod errors;
 mod harness;
 mod interfaces;
 mod kills;

@@ -17,7 +17,8 @@ pub(super) fn batch(record: &Json) -> RecordBatch {
     let topic: Arc<str> = record["topic"].as_str().unwrap_or_default().into();
     let partition = record["partition"].as_i64().map_or(-1, |partition| partition as i32);
     let is_sink = record["kind"] == "sink";
-    let position = if is_sink { Position::Kafka(typed::optional_integer(&record["offset"]).unwrap_or(0)) } else { Position::None };
+    let position =
+        if is_sink { Position::Kafka(typed::optional_integer(&record["offset"]).unwrap_or(0)) } else { Position::None };
     let origin = is_sink.then(|| Origin { topic: Arc::clone(&topic), partition });
     let mut row = Row::new(key, value, position);
     row.timestamp = typed::optional_integer(&record["timestamp"]).unwrap_or(NO_TIMESTAMP);
@@ -55,7 +56,8 @@ pub(super) fn check(batch: &RecordBatch, expected: &Json) -> Result<(), String> 
         return Err(format!("has timestamp {:?}, Connect {}", row.timestamp_ms(), expected["timestamp"]));
     }
     if let Position::Kafka(offset) = row.position
-        && (typed::optional_integer(&expected["offset"]) != Some(offset) || row.timestamp_type != timestamp_type(expected))
+        && (typed::optional_integer(&expected["offset"]) != Some(offset)
+            || row.timestamp_type != timestamp_type(expected))
     {
         return Err(format!("has offset {offset} and {:?}, Connect {expected}", row.timestamp_type));
     }

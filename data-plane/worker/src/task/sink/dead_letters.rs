@@ -14,11 +14,11 @@ use super::incoming::Incoming;
 use crate::pipeline::{
     DeadLetter, DeadLetterSettings, ErrorCounts, ErrorPolicy, LogDetail, Place, Tolerance, context_headers,
 };
+use crate::task::TaskSpec;
 use crate::task::clients::{self, ensure_dead_letter_topic};
 use crate::task::error_log::log_failure;
 use crate::task::gate::Gate;
 use crate::task::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
-use crate::task::TaskSpec;
 
 /// How long a dead letter may wait for room in the producer's buffer.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -199,7 +199,12 @@ pub(super) struct Reporter {
 }
 
 impl ErrantRecordReporter for Reporter {
-    fn report(&self, batch: &RecordBatch, row: usize, error: &ConnectError) -> Result<Box<dyn Completion>, ConnectError> {
+    fn report(
+        &self,
+        batch: &RecordBatch,
+        row: usize,
+        error: &ConnectError,
+    ) -> Result<Box<dyn Completion>, ConnectError> {
         let origin = batch.head_of(row).and_then(|head| head.origin.as_ref());
         let position = batch.rows().get(row).map(|row| row.position);
         let (Some(origin), Some(Position::Kafka(offset))) = (origin, position) else {

@@ -107,8 +107,7 @@ impl WireRecords for Incoming {
     fn record(&self, at: usize) -> WireRecord<'_> {
         static NO_TOPIC: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "".into());
         let row = &self.fetched.rows[at];
-        let (topic, partition) =
-            self.partition(at).map_or((&*NO_TOPIC, -1), |known| (&known.topic, known.partition));
+        let (topic, partition) = self.partition(at).map_or((&*NO_TOPIC, -1), |known| (&known.topic, known.partition));
         let first = row.first_header as usize;
         WireRecord {
             topic,

@@ -101,8 +101,7 @@ impl SourceDeadLetters {
         producer: &mut dyn Producer,
     ) -> Result<(), ProduceError> {
         let (Some(topic), Some(letter)) = (self.topic, letter) else { return Ok(()) };
-        let headers: Vec<_> =
-            letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let headers: Vec<_> = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         producer.produce(&ProduceRow {
             topic,
             partition: None,

@@ -54,8 +54,7 @@ impl Sending {
             let source = partitions.number(head.source_partition.as_ref(), acks)?;
             let field = partitions.field(source, head.offset_field.as_ref())?;
             let is_produced = outcomes[first..end.min(outcomes.len())].iter().any(Outcome::is_ok);
-            let topic =
-                if is_produced { Some(self.topic_handle(&head.topic, producer, creation)?) } else { None };
+            let topic = if is_produced { Some(self.topic_handle(&head.topic, producer, creation)?) } else { None };
             self.routes.push(Route { topic, source, field, end });
             first = end;
         }
