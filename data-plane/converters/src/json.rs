@@ -1,17 +1,23 @@
 //! `JsonConverter`: plain JSON, or with `schemas.enable` the envelope `{"schema":...,"payload":...}`.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator, Width};
 use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
-use data_plane_record::jackson::{self, Json};
+use data_plane_record::jackson::{self, BorrowedJson, JsonTree};
 use data_plane_record::{Arena, Schema, Span, Value};
 
 mod logical;
 mod read;
 mod schema;
 mod write;
+
+/// Most beginnings of envelopes that are recognised by their bytes.
+const MOST_OPENINGS: usize = 16;
+/// Longest such beginning in bytes.
+const LONGEST_OPENING: usize = 64 * 1024;
 
 const SCHEMAS_ENABLE: &str = "schemas.enable";
 const CACHE_SIZE: &str = "schemas.cache.size";
@@ -83,11 +89,16 @@ pub struct JsonConverter {
     fixed_schema: Option<Arc<Schema>>,
     /// The schema of the last value read.
     current: Option<Arc<Schema>>,
-    schemas_read: HashMap<Json, Arc<Schema>>,
+    schemas_read: HashMap<BorrowedJson<'static>, Arc<Schema>>,
+    /// Of more than [`MOST_OPENINGS`], the oldest goes.
+    openings: VecDeque<Opening>,
     /// The schema last written, with the envelope's text up to the payload.
     envelope: Option<(Arc<Schema>, Vec<u8>)>,
     scratch: Vec<u8>,
 }
+
+/// The text of an envelope up to its payload, and the schema in it.
+type Opening = (Box<[u8]>, Option<Arc<Schema>>);
 
 impl Default for JsonConverter {
     fn default() -> Self {
@@ -98,6 +109,7 @@ impl Default for JsonConverter {
             fixed_schema: None,
             current: None,
             schemas_read: HashMap::new(),
+            openings: VecDeque::new(),
             envelope: None,
             scratch: Vec::new(),
         }
@@ -128,8 +140,8 @@ impl JsonConverter {
     }
 
     /// The schema of an envelope, the same pointer for the same text as long as the cache holds it.
-    fn schema_of(&mut self, json: Json) -> Result<Option<Arc<Schema>>, ConnectError> {
-        if json == Json::Null {
+    fn schema_of(&mut self, json: BorrowedJson<'_>) -> Result<Option<Arc<Schema>>, ConnectError> {
+        if json == JsonTree::Null {
             return Ok(None);
         }
         if let Some(known) = self.schemas_read.get(&json) {
@@ -140,26 +152,50 @@ impl JsonConverter {
             self.schemas_read.clear();
         }
         if self.cache_size > 0 {
+            let json = json.map_text(&mut |text| Cow::Owned(text.into_owned()));
             self.schemas_read.insert(json, schema.clone());
         }
         Ok(Some(schema))
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<Value, ConnectError> {
-        let json = jackson::read(bytes).map_err(|error| {
+    /// Remembers the current schema for envelopes that begin with the same bytes, of which the schema is the first of two members.
+    fn remember_opening(&mut self, bytes: &[u8]) {
+        let start = jackson::second_member(bytes).filter(|&start| self.cache_size > 0 && start <= LONGEST_OPENING);
+        let Some(start) = start.filter(|&start| jackson::read_last_member(bytes, start).is_some()) else { return };
+        if self.openings.len() >= MOST_OPENINGS {
+            self.openings.pop_front();
+        }
+        self.openings.push_back((bytes[..start].into(), self.current.clone()));
+    }
+
+    /// The payload of an envelope that begins like one read before, whose schema is then the current one.
+    fn read_known<'a>(&mut self, bytes: &'a [u8]) -> Option<BorrowedJson<'a>> {
+        let (opening, schema) = self.openings.iter().find(|(opening, _)| bytes.starts_with(opening))?;
+        let payload = jackson::read_last_member(bytes, opening.len())?;
+        self.current.clone_from(schema);
+        Some(payload)
+    }
+
+    fn read(&mut self, bytes: &[u8], arena: &Arena) -> Result<Value, ConnectError> {
+        if let Some(payload) = self.read_known(bytes) {
+            return read::value(self.current.as_ref(), &payload, self.options, arena);
+        }
+        let json = jackson::read_borrowed(bytes).map_err(|error| {
             not_json(&error, "Converting byte[] to Kafka Connect data failed due to serialization error: ")
         })?;
         if !self.schemas_enabled {
             self.current = None;
-            return Ok(json.map_or(Value::Null, |json| json.to_value()));
+            return Ok(json.map_or(Value::Null, |json| json.to_value_in(arena)));
         }
         if let Some(schema) = &self.fixed_schema {
             self.current = Some(schema.clone());
-            return read::value(self.current.as_ref(), json.as_ref().unwrap_or(&Json::Null), self.options);
+            return read::value(self.current.as_ref(), json.as_ref().unwrap_or(&JsonTree::Null), self.options, arena);
         }
+        let mut is_schema_first = false;
         let (schema, payload) = match json {
-            Some(Json::Object(entries)) if entries.len() == 2 => {
+            Some(JsonTree::Object(entries)) if entries.len() == 2 => {
                 let (mut schema, mut payload) = (None, None);
+                is_schema_first = entries[0].0 == "schema";
                 for (name, value) in entries {
                     match &*name {
                         "schema" => schema = Some(value),
@@ -179,7 +215,10 @@ impl JsonConverter {
             )
         })?;
         self.current = self.schema_of(schema)?;
-        read::value(self.current.as_ref(), &payload, self.options)
+        if is_schema_first {
+            self.remember_opening(bytes);
+        }
+        read::value(self.current.as_ref(), &payload, self.options, arena)
     }
 }
 
@@ -193,11 +232,11 @@ impl Converter for JsonConverter {
             replace_null_with_default: parsed.flag(REPLACE_NULL),
         };
         let content = parsed.text(SCHEMA_CONTENT).unwrap_or_default();
-        let json = jackson::read(content.as_bytes()).map_err(|error| {
+        let json = jackson::read_borrowed(content.as_bytes()).map_err(|error| {
             not_json(&error, "Failed to parse schema in converter config due to serialization error: ")
         })?;
         self.fixed_schema = match json {
-            None | Some(Json::Null) => None,
+            None | Some(JsonTree::Null) => None,
             Some(json) => Some(schema::read(&json, self.options)?),
         };
         Ok(())
@@ -235,9 +274,39 @@ impl Converter for JsonConverter {
         arena: &mut Arena,
     ) -> Result<(Option<&Arc<Schema>>, Value), ConnectError> {
         let Some(span) = data else { return Ok((None, Value::Null)) };
-        let value = self.read(arena.get(span))?;
+        let value = self.read(arena.get(span), arena)?;
         Ok((self.current.as_ref(), value))
     }
 }
 
 crate::headers_as_values!(JsonConverter);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envelopes_that_begin_alike_share_a_schema_but_are_read_to_their_end() {
+        let mut converter = JsonConverter::default();
+        let mut read = |text: &str| {
+            let mut arena = Arena::default();
+            let span = arena.push(text.as_bytes());
+            let (schema, value) = converter.to_connect("t", Some(span), &mut arena)?;
+            Ok::<_, ConnectError>((schema.cloned(), value.to_owned_value(&arena)))
+        };
+        let mut open = |rest: &str| read(&format!("{{\"schema\": {{\"type\":\"string\",\"optional\":true}}, {rest}"));
+        let text = |text: &str| Value::String(text.into());
+        let (first_schema, first) = open("\"payload\": \"a\"}").expect("reads");
+        let (second_schema, second) = open("\"payload\": \"b\\n\"} rest").expect("reads");
+        assert_eq!((first, second), (text("a"), text("b\n")));
+        assert!(first_schema.zip(second_schema).is_some_and(|(first, second)| Arc::ptr_eq(&first, &second)));
+        assert_eq!(open("\"payload\": \"c\", \"payload\": \"d\"}").map(|(_, value)| value), Ok(text("d")));
+        assert!(open("\"payload\": \"e\", \"more\": 1}").is_err());
+        assert!(open("\"payload\": \"f\"").is_err());
+        let replaced = open("\"payload\": 7, \"schema\": {\"type\":\"int8\"}}").expect("reads");
+        assert_eq!(replaced.1, Value::Int8(7));
+        assert_eq!(open("\"payload\": \"g\"}").map(|(_, value)| value), Ok(text("g")));
+        assert_eq!(read("{\"payload\":1,\"schema\":null}").map(|(_, value)| value), Ok(Value::Int64(1)));
+        assert_eq!(read("{\"payload\":1,\"schema\":{\"type\":\"int8\"}}").map(|(_, value)| value), Ok(Value::Int8(1)));
+    }
+}

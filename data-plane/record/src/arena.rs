@@ -105,6 +105,14 @@ impl Arena {
         &self.bytes[span.start as usize..span.start as usize + span.len as usize]
     }
 
+    /// The span of bytes that were taken from this arena; `None` if they lie elsewhere or are none.
+    #[must_use]
+    pub fn span_of(&self, part: &[u8]) -> Option<Span> {
+        let start = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
+        let is_within = !part.is_empty() && start < self.bytes.len() && part.len() <= self.bytes.len() - start;
+        is_within.then_some(Span { start: start as u32, len: part.len() as u32 })
+    }
+
     /// All bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -123,6 +131,8 @@ mod tests {
         let second = arena.read_from(&mut &b"two and more"[..], 3).expect("reads");
         assert_eq!((arena.get(first), arena.get(second)), (&b"one"[..], &b"two"[..]));
         assert_eq!(arena.get(second.slice(1, 2)), b"wo");
+        assert_eq!(arena.span_of(&arena.get(second)[1..]), Some(second.slice(1, 2)));
+        assert_eq!([&b"two"[..], &arena.get(first)[..0]].map(|other| arena.span_of(other)), [None, None]);
         let capacity = arena.capacity();
         arena.clear();
         assert!(arena.is_empty() && arena.capacity() == capacity);

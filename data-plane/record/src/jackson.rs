@@ -1,41 +1,66 @@
 //! JSON text as Jackson writes it under Connect: the bytes matter, since keys of the offsets topic are compared and hashed raw.
 
 mod read;
+mod tree;
 
 use crate::java_text;
 
-pub use read::{DEEPEST, Json, JsonError, LONGEST_NAME, LONGEST_NUMBER, LONGEST_STRING, read};
+pub use read::{
+    DEEPEST, JsonError, LONGEST_NAME, LONGEST_NUMBER, LONGEST_STRING, read, read_borrowed, read_last_member,
+    second_member,
+};
+pub use tree::{BorrowedJson, Json, JsonTree, text_value};
 
 /// Appends a JSON string: short escapes, `\u00XX` for other control characters, surrogate escapes beyond the basic plane, the
 /// rest of Unicode raw.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut clean_from = 0;
-    for (at, character) in text.char_indices() {
-        let plain = character >= ' ' && character != '"' && character != '\\' && character <= '\u{ffff}';
-        if plain {
-            continue;
-        }
-        out.extend_from_slice(&bytes[clean_from..at]);
-        clean_from = at + character.len_utf8();
-        match character {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\u{8}' => out.extend_from_slice(b"\\b"),
-            '\u{c}' => out.extend_from_slice(b"\\f"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            _ => {
+    let mut rest = text;
+    // Characters beyond the basic plane are those whose UTF-8 begins with 0xf0 and above.
+    let is_plain = |byte: u8| (b' '..0xf0).contains(&byte) && byte != b'"' && byte != b'\\';
+    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+        let (plain, escaped) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let mut characters = escaped.chars();
+        match characters.next() {
+            None => {}
+            Some('"') => out.extend_from_slice(b"\\\""),
+            Some('\\') => out.extend_from_slice(b"\\\\"),
+            Some('\u{8}') => out.extend_from_slice(b"\\b"),
+            Some('\u{c}') => out.extend_from_slice(b"\\f"),
+            Some('\n') => out.extend_from_slice(b"\\n"),
+            Some('\r') => out.extend_from_slice(b"\\r"),
+            Some('\t') => out.extend_from_slice(b"\\t"),
+            Some(character) => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     out.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
                 }
             }
         }
+        rest = characters.as_str();
     }
-    out.extend_from_slice(&bytes[clean_from..]);
+    out.extend_from_slice(rest.as_bytes());
     out.push(b'"');
+}
+
+/// Appends an integer.
+pub fn write_integer(value: i64, out: &mut Vec<u8>) {
+    // The longest is that of `i64::MIN`.
+    let mut digits = [0; 20];
+    let (mut rest, mut start) = (value.unsigned_abs(), digits.len());
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// Appends a double: Java's text, NaN and the infinities as strings.

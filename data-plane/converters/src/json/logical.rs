@@ -1,7 +1,7 @@
 //! Connect's logical types in JSON: Decimal, Date, Time and Timestamp.
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::jackson::{self, Json};
+use data_plane_record::jackson::{self, BorrowedJson, JsonTree};
 use data_plane_record::{Decimal, Schema, Value, java_text};
 
 use super::Options;
@@ -91,17 +91,17 @@ impl Logical {
                 )));
             }
         };
-        out.extend_from_slice(number.to_string().as_bytes());
+        jackson::write_integer(number, out);
         Ok(())
     }
 
     /// The value of JSON that is not null.
-    pub(super) fn read(self, schema: &Schema, json: &Json) -> Result<Value, ConnectError> {
+    pub(super) fn read(self, schema: &Schema, json: &BorrowedJson<'_>) -> Result<Value, ConnectError> {
         match (self, json) {
-            (Self::Decimal, Json::Integer(text) | Json::Float(text)) => Decimal::parse(text)
+            (Self::Decimal, JsonTree::Integer(text) | JsonTree::Float(text)) => Decimal::parse(text)
                 .map(|decimal| Value::Decimal(Box::new(decimal)))
                 .ok_or_else(|| ConnectError::data(format!("Invalid number for Decimal field: {text}"))),
-            (Self::Decimal, Json::String(text)) => {
+            (Self::Decimal, JsonTree::String(text)) => {
                 let invalid = || ConnectError::data("Invalid bytes for Decimal field");
                 let unscaled = jackson::read_base64(text).filter(|bytes| !bytes.is_empty()).ok_or_else(invalid)?;
                 let scale = scale_of(schema).map_err(|_| invalid())?;
@@ -111,12 +111,12 @@ impl Logical {
                 "Invalid type for Decimal, underlying representation should be numeric or bytes but was {}",
                 node_type(json)
             ))),
-            (Self::Timestamp, Json::Integer(_)) => Ok(Value::DateTime(json.long_value())),
+            (Self::Timestamp, JsonTree::Integer(_)) => Ok(Value::DateTime(json.long_value())),
             (Self::Timestamp, _) => Err(ConnectError::data(format!(
                 "Invalid type for Timestamp, underlying representation should be integral but was {}",
                 node_type(json)
             ))),
-            (Self::Date | Self::Time, Json::Integer(text)) if text.parse::<i32>().is_ok() => {
+            (Self::Date | Self::Time, JsonTree::Integer(text)) if text.parse::<i32>().is_ok() => {
                 let number = json.long_value();
                 if self == Self::Date {
                     return Ok(Value::DateTime(number * MILLIS_PER_DAY));

@@ -4,27 +4,32 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::jackson::{self, Json};
-use data_plane_record::{Schema, SchemaType, Struct, Value, ValueMap};
+use data_plane_record::jackson::{self, BorrowedJson, JsonTree, text_value};
+use data_plane_record::{Arena, Schema, SchemaType, Struct, Value, ValueMap};
 
 use super::{Options, logical};
 
 /// Jackson's `JsonNodeType` of a value.
-pub(super) fn node_type(json: &Json) -> &'static str {
+pub(super) fn node_type(json: &BorrowedJson<'_>) -> &'static str {
     match json {
-        Json::Null => "NULL",
-        Json::Boolean(_) => "BOOLEAN",
-        Json::Integer(_) | Json::Float(_) => "NUMBER",
-        Json::String(_) => "STRING",
-        Json::Array(_) => "ARRAY",
-        Json::Object(_) => "OBJECT",
+        JsonTree::Null => "NULL",
+        JsonTree::Boolean(_) => "BOOLEAN",
+        JsonTree::Integer(_) | JsonTree::Float(_) => "NUMBER",
+        JsonTree::String(_) => "STRING",
+        JsonTree::Array(_) => "ARRAY",
+        JsonTree::Object(_) => "OBJECT",
     }
 }
 
-/// The value of JSON under a schema, or without one.
-pub(super) fn value(schema: Option<&Arc<Schema>>, json: &Json, options: Options) -> Result<Value, ConnectError> {
-    let Some(schema) = schema else { return Ok(json.to_value()) };
-    if *json == Json::Null {
+/// The value of JSON under a schema, or without one. Text that lies in the arena becomes spans of it.
+pub(super) fn value(
+    schema: Option<&Arc<Schema>>,
+    json: &BorrowedJson<'_>,
+    options: Options,
+    arena: &Arena,
+) -> Result<Value, ConnectError> {
+    let Some(schema) = schema else { return Ok(json.to_value_in(arena)) };
+    if *json == JsonTree::Null {
         return match &schema.default {
             Some(default) if options.replace_null_with_default => Ok(default.clone()),
             _ if schema.optional => Ok(Value::Null),
@@ -38,7 +43,7 @@ pub(super) fn value(schema: Option<&Arc<Schema>>, json: &Json, options: Options)
         return logical.read(schema, json);
     }
     Ok(match schema.kind {
-        SchemaType::Boolean => Value::Boolean(*json == Json::Boolean(true)),
+        SchemaType::Boolean => Value::Boolean(*json == JsonTree::Boolean(true)),
         SchemaType::Int8 => Value::Int8(json.long_value() as i8),
         SchemaType::Int16 => Value::Int16(json.long_value() as i16),
         SchemaType::Int32 => Value::Int32(json.long_value() as i32),
@@ -46,11 +51,11 @@ pub(super) fn value(schema: Option<&Arc<Schema>>, json: &Json, options: Options)
         SchemaType::Float32 => Value::Float32(json.float_value()),
         SchemaType::Float64 => Value::Float64(json.double_value()),
         SchemaType::String => match json {
-            Json::String(text) => Value::String(text.clone()),
+            JsonTree::String(text) => text_value(text, arena),
             _ => Value::Null,
         },
         SchemaType::Bytes => match json {
-            Json::String(text) => {
+            JsonTree::String(text) => {
                 let bytes = jackson::read_base64(text).ok_or_else(|| ConnectError::data("Invalid bytes field"))?;
                 Value::Bytes(bytes.into())
             }
@@ -60,46 +65,47 @@ pub(super) fn value(schema: Option<&Arc<Schema>>, json: &Json, options: Options)
             let item_schema = schema.values.as_ref();
             let mut items = Vec::new();
             for item in elements(json) {
-                items.push(value(item_schema, item, options)?);
+                items.push(value(item_schema, item, options, arena)?);
             }
             Value::Array(Box::new(items))
         }
-        SchemaType::Map => Value::Map(Box::new(map(schema, json, options)?)),
-        SchemaType::Struct => return structure(schema, json, options),
+        SchemaType::Map => Value::Map(Box::new(map(schema, json, options, arena)?)),
+        SchemaType::Struct => return structure(schema, json, options, arena),
     })
 }
 
 /// What Jackson iterates over: items of an array, values of an object, nothing otherwise.
-fn elements(json: &Json) -> Vec<&Json> {
+fn elements<'a, 'b>(json: &'a BorrowedJson<'b>) -> Vec<&'a BorrowedJson<'b>> {
     match json {
-        Json::Array(items) => items.iter().collect(),
-        Json::Object(entries) => entries.iter().map(|(_, value)| value).collect(),
+        JsonTree::Array(items) => items.iter().collect(),
+        JsonTree::Object(entries) => entries.iter().map(|(_, value)| value).collect(),
         _ => Vec::new(),
     }
 }
 
-fn map(schema: &Schema, json: &Json, options: Options) -> Result<ValueMap, ConnectError> {
+fn map(schema: &Schema, json: &BorrowedJson<'_>, options: Options, arena: &Arena) -> Result<ValueMap, ConnectError> {
     let (keys, values) = (schema.keys.as_ref(), schema.values.as_ref());
     if keys.is_none_or(|keys| keys.kind == SchemaType::String) {
-        let Json::Object(entries) = json else {
+        let JsonTree::Object(entries) = json else {
             let found = node_type(json);
             return Err(ConnectError::data(format!(
                 "Maps with string fields should be encoded as JSON objects, but found {found}"
             )));
         };
-        let entry = |(name, json): &(Box<str>, Json)| Ok((Value::String(name.clone()), value(values, json, options)?));
-        return entries.iter().map(entry).collect();
+        let entries =
+            entries.iter().map(|(name, json)| Ok((text_value(name, arena), value(values, json, options, arena)?)));
+        return entries.collect();
     }
-    let Json::Array(entries) = json else {
+    let JsonTree::Array(entries) = json else {
         let found = node_type(json);
         return Err(ConnectError::data(format!(
             "Maps with non-string fields should be encoded as JSON array of tuples, but found {found}"
         )));
     };
-    let mut places: HashMap<Json, usize> = HashMap::new();
+    let mut places: HashMap<&BorrowedJson<'_>, usize> = HashMap::new();
     let mut pairs: Vec<(Value, Value)> = Vec::new();
     for entry in entries {
-        let Json::Array(pair) = entry else {
+        let JsonTree::Array(pair) = entry else {
             let found = node_type(entry);
             return Err(ConnectError::data(format!("Found invalid map entry instead of array tuple: {found}")));
         };
@@ -109,11 +115,11 @@ fn map(schema: &Schema, json: &Json, options: Options) -> Result<ValueMap, Conne
                 pair.len()
             )));
         };
-        let (key, value) = (value(keys, key_json, options)?, value(values, value_json, options)?);
+        let (key, value) = (value(keys, key_json, options, arena)?, value(values, value_json, options, arena)?);
         match places.get(key_json) {
             Some(&place) => pairs[place].1 = value,
             None => {
-                places.insert(key_json.clone(), pairs.len());
+                places.insert(key_json, pairs.len());
                 pairs.push((key, value));
             }
         }
@@ -121,16 +127,33 @@ fn map(schema: &Schema, json: &Json, options: Options) -> Result<ValueMap, Conne
     Ok(pairs.into_iter().collect())
 }
 
-fn structure(schema: &Arc<Schema>, json: &Json, options: Options) -> Result<Value, ConnectError> {
-    let Json::Object(entries) = json else {
+/// Fields of an object with at most so many are looked for one by one.
+const FEW: usize = 16;
+
+fn structure(
+    schema: &Arc<Schema>,
+    json: &BorrowedJson<'_>,
+    options: Options,
+    arena: &Arena,
+) -> Result<Value, ConnectError> {
+    let JsonTree::Object(entries) = json else {
         let found = node_type(json);
         return Err(ConnectError::data(format!("Structs should be encoded as JSON objects, but found {found}")));
     };
-    let by_name: HashMap<&str, &Json> = entries.iter().map(|(name, value)| (&**name, value)).collect();
+    let mut by_name: HashMap<&str, &BorrowedJson<'_>> = HashMap::new();
+    if entries.len() > FEW {
+        by_name.extend(entries.iter().map(|(name, value)| (&**name, value)));
+    }
+    let find = |at: usize, name: &str| match entries.get(at) {
+        // Most writers keep the schema's order.
+        Some((known, value)) if known == name => Some(value),
+        _ if entries.len() > FEW => by_name.get(name).copied(),
+        _ => json.get(name),
+    };
     let mut values = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let found = by_name.get(&*field.name).copied().unwrap_or(&Json::Null);
-        let field_value = value(Some(&field.schema), found, options)?;
+    for (at, field) in schema.fields().iter().enumerate() {
+        let found = find(at, &field.name).unwrap_or(&JsonTree::Null);
+        let field_value = value(Some(&field.schema), found, options, arena)?;
         require(&field.name, &field.schema, &field_value)?;
         values.push(field_value);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::jackson::{self, Json};
+use data_plane_record::jackson::{self, BorrowedJson, JsonTree};
 use data_plane_record::{Arena, Schema, SchemaBuilder, SchemaType};
 
 use super::{Options, read, write};
@@ -92,16 +92,16 @@ pub(super) fn write(
     Ok(())
 }
 
-fn part(json: &Json, name: &str, problem: &str, options: Options) -> Result<Arc<Schema>, ConnectError> {
+fn part(json: &BorrowedJson<'_>, name: &str, problem: &str, options: Options) -> Result<Arc<Schema>, ConnectError> {
     match json.get(name) {
-        None | Some(Json::Null) => Err(ConnectError::data(problem)),
+        None | Some(JsonTree::Null) => Err(ConnectError::data(problem)),
         Some(part) => read(part, options),
     }
 }
 
 /// The schema of JSON.
-pub(super) fn read(json: &Json, options: Options) -> Result<Arc<Schema>, ConnectError> {
-    let Some(Json::String(type_text)) = json.get("type") else {
+pub(super) fn read(json: &BorrowedJson<'_>, options: Options) -> Result<Arc<Schema>, ConnectError> {
+    let Some(JsonTree::String(type_text)) = json.get("type") else {
         return Err(ConnectError::data("Schema must contain 'type' field"));
     };
     let kind = type_named(type_text).ok_or_else(|| ConnectError::data(format!("Unknown schema type: {type_text}")))?;
@@ -116,21 +116,21 @@ pub(super) fn read(json: &Json, options: Options) -> Result<Arc<Schema>, Connect
         SchemaType::Struct => struct_fields(json, options)?,
         _ => Schema::builder(kind),
     };
-    if json.get("optional") == Some(&Json::Boolean(true)) {
+    if json.get("optional") == Some(&JsonTree::Boolean(true)) {
         builder = builder.optional();
     }
-    if let Some(Json::String(name)) = json.get("name") {
+    if let Some(JsonTree::String(name)) = json.get("name") {
         builder = builder.name(&**name);
     }
-    if let Some(version @ Json::Integer(_)) = json.get("version") {
+    if let Some(version @ JsonTree::Integer(_)) = json.get("version") {
         builder = builder.version(version.long_value() as i32);
     }
-    if let Some(Json::String(doc)) = json.get("doc") {
+    if let Some(JsonTree::String(doc)) = json.get("doc") {
         builder = builder.doc(&**doc);
     }
-    if let Some(Json::Object(parameters)) = json.get("parameters") {
+    if let Some(JsonTree::Object(parameters)) = json.get("parameters") {
         for (name, value) in parameters {
-            let Json::String(value) = value else {
+            let JsonTree::String(value) = value else {
                 return Err(ConnectError::data("Schema parameters must have string values."));
             };
             builder = builder.parameter(&**name, &**value);
@@ -138,7 +138,7 @@ pub(super) fn read(json: &Json, options: Options) -> Result<Arc<Schema>, Connect
     }
     if let Some(default) = json.get("default") {
         let so_far = builder.clone().build();
-        let default = read::value(Some(&so_far), default, options)?;
+        let default = read::value(Some(&so_far), default, options, &Arena::default())?;
         // Connect compares a default struct's schema with the unfinished builder, so that no struct passes.
         let checked = match default.as_struct() {
             Some(_) => Err(ConnectError::data("Struct schemas do not match.")),
@@ -154,18 +154,18 @@ pub(super) fn read(json: &Json, options: Options) -> Result<Arc<Schema>, Connect
     Ok(builder.build())
 }
 
-fn struct_fields(json: &Json, options: Options) -> Result<SchemaBuilder, ConnectError> {
-    let Some(Json::Array(fields)) = json.get("fields") else {
+fn struct_fields(json: &BorrowedJson<'_>, options: Options) -> Result<SchemaBuilder, ConnectError> {
+    let Some(JsonTree::Array(fields)) = json.get("fields") else {
         return Err(ConnectError::data("Struct schema's \"fields\" argument is not an array."));
     };
     let mut builder = Schema::builder(SchemaType::Struct);
     let mut names = std::collections::HashSet::new();
     for field in fields {
-        let Some(Json::String(name)) = field.get("field") else {
+        let Some(JsonTree::String(name)) = field.get("field") else {
             return Err(ConnectError::data("Struct schema's field name not specified properly"));
         };
         let schema = read(field, options)?;
-        if !names.insert(name) {
+        if !names.insert(&**name) {
             return Err(ConnectError::schema_builder(format!(
                 "Cannot create field because of field name duplication {name}"
             )));

@@ -29,7 +29,7 @@ pub(super) fn value(
         | (None | Some(SchemaType::Int16), Value::Int16(_))
         | (None | Some(SchemaType::Int32), Value::Int32(_))
         | (None | Some(SchemaType::Int64), Value::Int64(_)) => {
-            out.extend_from_slice(value.as_int().unwrap_or_default().to_string().as_bytes());
+            jackson::write_integer(value.as_int().unwrap_or_default(), out);
         }
         (None | Some(SchemaType::Float32), Value::Float32(number)) => jackson::write_float(*number, out),
         (None | Some(SchemaType::Float64), Value::Float64(number)) => jackson::write_double(*number, out),

@@ -1,9 +1,11 @@
 //! Reads JSON as Jackson does under Connect: leading zeros are allowed, what follows the first value is ignored, UTF-16 is recognised,
 //! and of repeated names the last value stays.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::value::{Decimal, Value, ValueMap};
+use super::tree::{BorrowedJson, Json, JsonTree};
+use crate::value::Decimal;
 
 /// Most arrays and objects in each other, as in Jackson.
 pub const DEEPEST: usize = 1_000;
@@ -13,20 +15,6 @@ pub const LONGEST_NUMBER: usize = 1_000;
 pub const LONGEST_STRING: usize = 20_000_000;
 /// Longest name of a field in UTF-16 units, as in Jackson.
 pub const LONGEST_NAME: usize = 50_000;
-
-/// A JSON value. Numbers keep their text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Json {
-    Null,
-    Boolean(bool),
-    /// Without leading zeros.
-    Integer(Box<str>),
-    Float(Box<str>),
-    String(Box<str>),
-    Array(Vec<Json>),
-    Object(Vec<(Box<str>, Json)>),
-}
 
 /// Text that is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,80 +33,28 @@ impl std::fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-impl Json {
-    /// The value of a field of an object.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Object(entries) => entries.iter().find(|(known, _)| &**known == name).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-
-    /// The lowest 64 bits of a number's integer part, as Java's `longValue` of big numbers; anything else 0.
-    #[must_use]
-    pub fn long_value(&self) -> i64 {
-        let (Self::Integer(text) | Self::Float(text)) = self else { return 0 };
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
-        let shift = exponent.saturating_sub(fraction.len() as i64);
-        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit).collect();
-        let kept = digits.len().saturating_sub(usize::try_from(shift.saturating_neg()).unwrap_or(0));
-        let digit = |sum: i64, digit: u8| sum.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-        let magnitude = digits[..kept].iter().fold(0, |sum, &next| digit(sum, next));
-        // 10^64 is a multiple of 2^64.
-        let magnitude = (0..shift.min(64)).fold(magnitude, |sum, _| digit(sum, b'0'));
-        if text.starts_with('-') { magnitude.wrapping_neg() } else { magnitude }
-    }
-
-    /// A number as a double; anything else 0. There is no negative zero: Jackson reads numbers as `BigDecimal`.
-    #[must_use]
-    pub fn double_value(&self) -> f64 {
-        match self {
-            Self::Integer(text) | Self::Float(text) => text.parse().unwrap_or(0.0) + 0.0,
-            _ => 0.0,
-        }
-    }
-
-    /// A number as a float; see [`Json::double_value`].
-    #[must_use]
-    pub fn float_value(&self) -> f32 {
-        match self {
-            Self::Integer(text) | Self::Float(text) => text.parse().unwrap_or(0.0) + 0.0,
-            _ => 0.0,
-        }
-    }
-
-    /// The Connect value without a schema: integers are int64, floats float64, objects maps, arrays lists.
-    #[must_use]
-    pub fn to_value(&self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Boolean(value) => Value::Boolean(*value),
-            Self::Integer(_) => Value::Int64(self.long_value()),
-            Self::Float(_) => Value::Float64(self.double_value()),
-            Self::String(text) => Value::String(text.clone()),
-            Self::Array(items) => Value::Array(Box::new(items.iter().map(Self::to_value).collect())),
-            Self::Object(entries) => {
-                let entry = |(name, value): &(Box<str>, Self)| (Value::String(name.clone()), value.to_value());
-                Value::Map(Box::new(entries.iter().map(entry).collect::<ValueMap>()))
-            }
-        }
-    }
-}
-
 /// Reads the first value; `None` if there is nothing but white space.
 ///
 /// # Errors
 /// If the text is not JSON up to the end of its first value, or the value is beyond [`DEEPEST`], [`LONGEST_NUMBER`],
 /// [`LONGEST_STRING`] or [`LONGEST_NAME`].
 pub fn read(bytes: &[u8]) -> Result<Option<Json>, JsonError> {
+    Ok(read_borrowed(bytes)?.map(|json| json.map_text(&mut |text| text.into())))
+}
+
+/// As [`read`]; text and numbers that are written without escapes and leading zeros are parts of `bytes`, unless that is UTF-16.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_borrowed(bytes: &[u8]) -> Result<Option<BorrowedJson<'_>>, JsonError> {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let text: Result<String, _> = char::decode_utf16(pairs.iter().map(|&pair| unit(pair))).collect();
         match text {
-            Ok(text) if odd.is_empty() => read_utf8(text.as_bytes()),
+            Ok(text) if odd.is_empty() => {
+                let json = read_utf8(text.as_bytes())?;
+                Ok(json.map(|json| json.map_text(&mut |text| Cow::Owned(text.into_owned()))))
+            }
             _ => Err(JsonError { problem: "malformed UTF-16".to_owned(), at: 0 }),
         }
     };
@@ -132,24 +68,55 @@ pub fn read(bytes: &[u8]) -> Result<Option<Json>, JsonError> {
     }
 }
 
-fn read_utf8(bytes: &[u8]) -> Result<Option<Json>, JsonError> {
+/// Where the value of an object's second member begins, if the text is UTF-8 without a byte order mark and holds such an object.
+#[must_use]
+pub fn second_member(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader { bytes, at: 0 };
+    reader.expect(b'{')?;
+    reader.name_and_colon()?;
+    reader.value(1).ok()?;
+    reader.expect(b',')?;
+    reader.name_and_colon()?;
+    Some(reader.at)
+}
+
+/// The value of an object's last member, which begins at a byte. `None` if it cannot be read or is not the last: then the whole
+/// text tells what it is.
+#[must_use]
+pub fn read_last_member(bytes: &[u8], from: usize) -> Option<BorrowedJson<'_>> {
+    let mut reader = Reader { bytes, at: from };
+    let value = reader.value(1).ok()?;
+    reader.expect(b'}')?;
+    Some(value)
+}
+
+fn read_utf8(bytes: &[u8]) -> Result<Option<BorrowedJson<'_>>, JsonError> {
     let mut reader = Reader { bytes, at: 0 };
     reader.skip_white_space();
     if reader.peek().is_none() {
         return Ok(None);
     }
     let value = reader.value(0)?;
-    let is_number = matches!(value, Json::Integer(_) | Json::Float(_));
+    let is_number = matches!(value, JsonTree::Integer(_) | JsonTree::Float(_));
     if is_number && reader.peek().is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\n' | b'\r')) {
         return reader.fail("a number followed by something else");
     }
     Ok(Some(value))
 }
 
+type Entry<'a> = (Cow<'a, str>, BorrowedJson<'a>);
+
+/// Up to so many entries are compared with each other.
+const FEW: usize = 16;
+
 /// Of entries with the same name, keeps the first's place and the last's value.
-fn without_repeats(entries: Vec<(Box<str>, Json)>) -> Vec<(Box<str>, Json)> {
-    let mut places: HashMap<Box<str>, usize> = HashMap::with_capacity(entries.len());
-    let mut kept: Vec<(Box<str>, Json)> = Vec::with_capacity(entries.len());
+fn without_repeats(entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+    let is_repeated = |(at, (name, _)): (usize, &Entry<'_>)| entries[..at].iter().any(|(known, _)| known == name);
+    if entries.len() <= FEW && !entries.iter().enumerate().any(is_repeated) {
+        return entries;
+    }
+    let mut places: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(entries.len());
+    let mut kept: Vec<Entry<'_>> = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         match places.get(&name) {
             Some(&place) => kept[place].1 = value,
@@ -167,7 +134,7 @@ struct Reader<'a> {
     at: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -190,15 +157,26 @@ impl Reader<'_> {
         Ok(byte)
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
+    /// Takes this token, or else none is given back.
+    fn expect(&mut self, token: u8) -> Option<()> {
+        self.next_token().is_ok_and(|next| next == token).then_some(())
+    }
+
+    fn name_and_colon(&mut self) -> Option<()> {
+        self.expect(b'"')?;
+        self.string(LONGEST_NAME).ok()?;
+        self.expect(b':')
+    }
+
+    fn value(&mut self, depth: usize) -> Result<BorrowedJson<'a>, JsonError> {
         match self.next_token()? {
             b'{' | b'[' if depth == DEEPEST => self.fail("nesting is too deep"),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            b'"' => self.string(LONGEST_STRING).map(Json::String),
-            b'n' => self.word("null", Json::Null),
-            b't' => self.word("true", Json::Boolean(true)),
-            b'f' => self.word("false", Json::Boolean(false)),
+            b'"' => self.string(LONGEST_STRING).map(JsonTree::String),
+            b'n' => self.word("null", JsonTree::Null),
+            b't' => self.word("true", JsonTree::Boolean(true)),
+            b'f' => self.word("false", JsonTree::Boolean(false)),
             b'-' | b'0'..=b'9' => {
                 self.at -= 1;
                 self.number()
@@ -210,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+    fn word(&mut self, word: &str, value: BorrowedJson<'a>) -> Result<BorrowedJson<'a>, JsonError> {
         let start = self.at - 1;
         self.at = start + word.len();
         if self.bytes.get(start..self.at) != Some(word.as_bytes())
@@ -222,11 +200,11 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
-        let mut entries: Vec<(Box<str>, Json)> = Vec::new();
+    fn object(&mut self, depth: usize) -> Result<BorrowedJson<'a>, JsonError> {
+        let mut entries: Vec<Entry<'a>> = Vec::new();
         let mut token = self.next_token()?;
         if token == b'}' {
-            return Ok(Json::Object(entries));
+            return Ok(JsonTree::Object(entries));
         }
         loop {
             if token != b'"' {
@@ -241,7 +219,7 @@ impl Reader<'_> {
             let value = self.value(depth + 1)?;
             entries.push((name, value));
             match self.next_token()? {
-                b'}' => return Ok(Json::Object(without_repeats(entries))),
+                b'}' => return Ok(JsonTree::Object(without_repeats(entries))),
                 b',' => token = self.next_token()?,
                 _ => {
                     self.at -= 1;
@@ -251,17 +229,17 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Json, JsonError> {
+    fn array(&mut self, depth: usize) -> Result<BorrowedJson<'a>, JsonError> {
         let mut items = Vec::new();
         self.skip_white_space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Json::Array(items));
+            return Ok(JsonTree::Array(items));
         }
         loop {
             items.push(self.value(depth + 1)?);
             match self.next_token()? {
-                b']' => return Ok(Json::Array(items)),
+                b']' => return Ok(JsonTree::Array(items)),
                 b',' => {}
                 _ => {
                     self.at -= 1;
@@ -272,15 +250,16 @@ impl Reader<'_> {
     }
 
     /// A string whose opening quote was taken. Unpaired surrogates become U+FFFD.
-    fn string(&mut self, longest: usize) -> Result<Box<str>, JsonError> {
-        let mut text = String::new();
+    fn string(&mut self, longest: usize) -> Result<Cow<'a, str>, JsonError> {
+        let mut text = Cow::Borrowed("");
         loop {
-            let start = self.at;
-            while self.peek().is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-                self.at += 1;
-            }
-            match std::str::from_utf8(&self.bytes[start..self.at]) {
-                Ok(part) => text.push_str(part),
+            let rest = &self.bytes[self.at..];
+            let is_plain = |&byte: &u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+            let part = &rest[..rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len())];
+            self.at += part.len();
+            match std::str::from_utf8(part) {
+                // A text's only part stays borrowed.
+                Ok(part) => text += part,
                 Err(_) => return self.fail("malformed UTF-8 in a string"),
             }
             match self.peek() {
@@ -291,11 +270,11 @@ impl Reader<'_> {
                     if text.len() > longest && text.encode_utf16().count() > longest {
                         return self.fail("a string is too long");
                     }
-                    return Ok(text.into());
+                    return Ok(text);
                 }
                 Some(b'\\') => {
                     self.at += 1;
-                    text.push(self.escape()?);
+                    text.to_mut().push(self.escape()?);
                 }
                 Some(_) => return self.fail("unescaped control character in a string"),
             }
@@ -347,16 +326,15 @@ impl Reader<'_> {
         if self.at == start { self.fail("a digit was expected") } else { Ok(()) }
     }
 
-    fn number(&mut self) -> Result<Json, JsonError> {
-        let mut text = String::new();
+    fn number(&mut self) -> Result<BorrowedJson<'a>, JsonError> {
+        let sign = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
-            text.push('-');
         }
         let start = self.at;
         self.digits()?;
         let integer_end = self.at;
-        let mut is_float = false;
+        let (mut is_float, mut has_exponent) = (false, false);
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
@@ -368,24 +346,30 @@ impl Reader<'_> {
                 self.at += 1;
             }
             self.digits()?;
-            is_float = true;
+            (is_float, has_exponent) = (true, true);
         }
         let zeros = self.bytes[start..integer_end - 1].iter().take_while(|&&byte| byte == b'0').count();
         let kept = &self.bytes[start + zeros..self.at];
-        if kept.iter().filter(|byte| byte.is_ascii_digit()).count() > LONGEST_NUMBER {
+        if kept.len() > LONGEST_NUMBER && kept.iter().filter(|byte| byte.is_ascii_digit()).count() > LONGEST_NUMBER {
             return self.fail("a number is too long");
         }
-        text.extend(kept.iter().map(|&byte| char::from(byte)));
-        if is_float && Decimal::parse(&text).is_none() {
+        let text = if zeros == 0 {
+            String::from_utf8_lossy(&self.bytes[sign..self.at])
+        } else {
+            let sign = if start > sign { "-" } else { "" };
+            Cow::Owned(sign.to_owned() + &String::from_utf8_lossy(kept))
+        };
+        if has_exponent && Decimal::parse(&text).is_none() {
             return self.fail("an exponent is too large");
         }
-        Ok(if is_float { Json::Float(text.into()) } else { Json::Integer(text.into()) })
+        Ok(if is_float { JsonTree::Float(text) } else { JsonTree::Integer(text) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Value;
 
     #[test]
     fn odd_but_accepted_text() {

@@ -1,0 +1,131 @@
+//! JSON values as they are read, with text that is owned or borrowed.
+
+use std::borrow::Cow;
+
+use crate::arena::Arena;
+use crate::value::{Value, ValueMap};
+
+/// A JSON value. Numbers keep their text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum JsonTree<S> {
+    Null,
+    Boolean(bool),
+    /// Without leading zeros.
+    Integer(S),
+    Float(S),
+    String(S),
+    Array(Vec<JsonTree<S>>),
+    Object(Vec<(S, JsonTree<S>)>),
+}
+
+/// JSON of its own.
+pub type Json = JsonTree<Box<str>>;
+
+/// JSON whose text is part of what was read, where that was possible.
+pub type BorrowedJson<'a> = JsonTree<Cow<'a, str>>;
+
+impl<S: AsRef<str>> JsonTree<S> {
+    /// The value of a field of an object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(entries) => entries.iter().find(|(known, _)| known.as_ref() == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The lowest 64 bits of a number's integer part, as Java's `longValue` of big numbers; anything else 0.
+    #[must_use]
+    pub fn long_value(&self) -> i64 {
+        let (Self::Integer(text) | Self::Float(text)) = self else { return 0 };
+        let text = text.as_ref();
+        if let (Self::Integer(_), Ok(number)) = (self, text.parse()) {
+            return number;
+        }
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+        let shift = exponent.saturating_sub(fraction.len() as i64);
+        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit).collect();
+        let kept = digits.len().saturating_sub(usize::try_from(shift.saturating_neg()).unwrap_or(0));
+        let digit = |sum: i64, digit: u8| sum.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+        let magnitude = digits[..kept].iter().fold(0, |sum, &next| digit(sum, next));
+        // 10^64 is a multiple of 2^64.
+        let magnitude = (0..shift.min(64)).fold(magnitude, |sum, _| digit(sum, b'0'));
+        if text.starts_with('-') { magnitude.wrapping_neg() } else { magnitude }
+    }
+
+    /// A number as a double; anything else 0. There is no negative zero: Jackson reads numbers as `BigDecimal`.
+    #[must_use]
+    pub fn double_value(&self) -> f64 {
+        match self {
+            Self::Integer(text) | Self::Float(text) => text.as_ref().parse().unwrap_or(0.0) + 0.0,
+            _ => 0.0,
+        }
+    }
+
+    /// A number as a float; see [`JsonTree::double_value`].
+    #[must_use]
+    pub fn float_value(&self) -> f32 {
+        match self {
+            Self::Integer(text) | Self::Float(text) => text.as_ref().parse().unwrap_or(0.0) + 0.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The Connect value without a schema: integers are int64, floats float64, objects maps, arrays lists.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        self.to_value_with(&|text| Value::String(text.as_ref().into()))
+    }
+
+    /// As [`JsonTree::to_value`]; text becomes what `text_value` makes of it.
+    fn to_value_with(&self, text_value: &impl Fn(&S) -> Value) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(value) => Value::Boolean(*value),
+            Self::Integer(_) => Value::Int64(self.long_value()),
+            Self::Float(_) => Value::Float64(self.double_value()),
+            Self::String(text) => text_value(text),
+            Self::Array(items) => {
+                Value::Array(Box::new(items.iter().map(|item| item.to_value_with(text_value)).collect()))
+            }
+            Self::Object(entries) => {
+                let entry = |(name, value): &(S, Self)| (text_value(name), value.to_value_with(text_value));
+                Value::Map(Box::new(entries.iter().map(entry).collect::<ValueMap>()))
+            }
+        }
+    }
+
+    /// The same with other text.
+    #[must_use]
+    pub fn map_text<T>(self, change: &mut impl FnMut(S) -> T) -> JsonTree<T> {
+        match self {
+            Self::Null => JsonTree::Null,
+            Self::Boolean(value) => JsonTree::Boolean(value),
+            Self::Integer(text) => JsonTree::Integer(change(text)),
+            Self::Float(text) => JsonTree::Float(change(text)),
+            Self::String(text) => JsonTree::String(change(text)),
+            Self::Array(items) => JsonTree::Array(items.into_iter().map(|item| item.map_text(change)).collect()),
+            Self::Object(entries) => {
+                let mut entry = |(name, value): (S, Self)| (change(name), value.map_text(change));
+                JsonTree::Object(entries.into_iter().map(&mut entry).collect())
+            }
+        }
+    }
+}
+
+impl BorrowedJson<'_> {
+    /// As [`JsonTree::to_value`], of JSON that was read from an arena: text that is part of it becomes a span.
+    #[must_use]
+    pub fn to_value_in(&self, arena: &Arena) -> Value {
+        self.to_value_with(&|text| text_value(text, arena))
+    }
+}
+
+/// Text as a value: a span, if it is part of the arena.
+#[must_use]
+pub fn text_value(text: &str, arena: &Arena) -> Value {
+    arena.span_of(text.as_bytes()).map_or_else(|| Value::String(text.into()), Value::StringSpan)
+}
