@@ -29,13 +29,35 @@ impl std::fmt::Display for TopicPartition {
     }
 }
 
+/// A rule for names of topics.
+#[derive(Clone)]
+pub struct TopicFilter(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl TopicFilter {
+    /// The topics for which `is_wanted` is true.
+    pub fn new(is_wanted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_wanted))
+    }
+
+    /// Whether a topic is one of them.
+    pub fn wants(&self, topic: &str) -> bool {
+        (self.0)(topic)
+    }
+}
+
+impl std::fmt::Debug for TopicFilter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("TopicFilter")
+    }
+}
+
 /// What a group consumer reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Subscription {
     /// These topics.
     Topics(Vec<String>),
-    /// All topics whose whole name matches, those created later included (found at the next metadata refresh).
-    Regex(String),
+    /// All topics that a rule names but Kafka's own, those created later included: they are looked for at every metadata refresh.
+    Matching(TopicFilter),
 }
 
 /// Bytes in a [`FetchedBatch`]'s arena.

@@ -11,7 +11,7 @@ use crate::kafka::KafkaBroker;
 use crate::memory::MemoryBroker;
 use crate::{
     Broker, BrokerError, ClientConfig, ConsumerEvent, Delivery, FetchedBatch, GroupConsumer, NewTopic, ProduceRow,
-    Producer, Subscription, TopicPartition,
+    Producer, Subscription, TopicFilter, TopicPartition,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -214,6 +214,26 @@ fn partitions_move_once_they_are_given_back(fixture: &Fixture) {
     second.close(DEADLINE).unwrap();
 }
 
+fn a_rule_takes_topics_that_come_later_too(fixture: &Fixture) {
+    let (first, other) = (fixture.topic("rule-1", 1), fixture.topic("other", 1));
+    let mut config = fixture.config();
+    config.set("group.id", format!("{}-rule", fixture.prefix)).set("group.instance.id", "a");
+    config.set("metadata.max.age.ms", "200");
+    let prefix = format!("{}-rule-", fixture.prefix);
+    let rule = TopicFilter::new(move |topic| topic.starts_with(&prefix));
+    let mut consumer = fixture.broker.group_consumer(&config, &Subscription::Matching(rule)).unwrap();
+    consumer.connect(DEADLINE).unwrap();
+    let mut producer = fixture.producer();
+    produce(&mut *producer, &first, 0, 0..3);
+    produce(&mut *producer, &other, 0, 100..103);
+    consume(&mut *consumer, |_, values| values.len() >= 3);
+    let second = fixture.topic("rule-2", 1);
+    produce(&mut *producer, &second, 0, 3..6);
+    let mut values = consume(&mut *consumer, |_, values| values.len() >= 3);
+    values.sort();
+    assert_eq!(values, numbers(3..6));
+}
+
 fn pause_holds_rows_back_and_seek_repeats_them(fixture: &Fixture) {
     let topic = fixture.topic("pause", 2);
     let (held, free) = (TopicPartition::new(topic.as_str(), 0), TopicPartition::new(topic.as_str(), 1));
@@ -321,6 +341,7 @@ fn all(fixture: &Fixture) {
     what_is_produced_is_consumed_whole(fixture);
     a_group_resumes_at_its_commit(fixture);
     partitions_move_once_they_are_given_back(fixture);
+    a_rule_takes_topics_that_come_later_too(fixture);
     pause_holds_rows_back_and_seek_repeats_them(fixture);
     a_log_is_read_to_its_end(fixture);
     a_topic_is_made_once(fixture);

@@ -23,7 +23,7 @@ pub use admin::{Admin, NewTopic};
 pub use client_config::ClientConfig;
 pub use consumer::{
     ConsumerEvent, FetchedBatch, FetchedHeader, FetchedRow, GroupConsumer, Span, Subscription, TimestampKind,
-    TopicPartition,
+    TopicFilter, TopicPartition,
 };
 pub use error::BrokerError;
 pub use log_reader::{LogReader, LogRecord, OnLogRecord};

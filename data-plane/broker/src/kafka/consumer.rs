@@ -17,7 +17,7 @@ use super::native::{Client, PartitionList, Queue, bytes, c_string, check, error,
 use crate::client_config::ClientKind;
 use crate::{
     BrokerError, ClientConfig, ConsumerEvent, FetchedBatch, FetchedHeader, FetchedRow, GroupConsumer, Subscription,
-    TimestampKind, TopicPartition,
+    TimestampKind, TopicFilter, TopicPartition,
 };
 
 /// What Connect imposes, and limits.
@@ -47,6 +47,16 @@ const CLASSIC_DEFAULTS: &[(&str, &str)] = &[
 
 const FORCED: &[(&str, &str)] = &[("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
 
+/// Between looks for topics that a rule names, unless `metadata.max.age.ms` says otherwise; and at least.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
+
+/// How long one look may hold up a poll.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Kafka's own topics, which no rule names, as with Java's `exclude.internal.topics`.
+const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
 /// Messages taken from a queue at a time.
 const CHUNK: usize = 1024;
 
@@ -67,6 +77,29 @@ pub(super) struct KafkaConsumer {
     queue: Queue,
     client: Client,
     waker: Arc<Notify>,
+    search: Option<Search>,
+}
+
+/// A rule for topics, and what it has found.
+struct Search {
+    filter: TopicFilter,
+    found: Vec<String>,
+    every: Duration,
+    next: Instant,
+}
+
+impl Search {
+    fn new(filter: TopicFilter, config: &ClientConfig) -> Self {
+        let every = config.get("metadata.max.age.ms").and_then(|millis| millis.trim().parse().ok());
+        let every = every.map_or(LOOK_EVERY, Duration::from_millis).max(LOOK_AT_MOST_EVERY);
+        Self { filter, found: Vec::new(), every, next: Instant::now() }
+    }
+}
+
+fn subscribe(client: &Client, topics: &[String]) -> Result<(), BrokerError> {
+    let list = PartitionList::new(topics.iter().map(|name| (name.as_str(), -1, 0)))?;
+    // SAFETY: both are live; the list is copied.
+    check("subscribing", unsafe { sys::rd_kafka_subscribe(client.handle(), list.0) })
 }
 
 // SAFETY: `messages` is empty between calls; everything else is Send by itself.
@@ -90,14 +123,15 @@ impl KafkaConsumer {
         };
         let waker = Arc::new(Notify::new());
         queue.notify(&waker);
-        let names = match subscription {
-            Subscription::Topics(topics) => topics.clone(),
-            Subscription::Regex(pattern) => vec![format!("^({pattern})$")],
+        let search = match subscription {
+            Subscription::Topics(topics) => {
+                subscribe(&client, topics)?;
+                None
+            }
+            Subscription::Matching(filter) => Some(Search::new(filter.clone(), config)),
         };
-        let list = PartitionList::new(names.iter().map(|name| (name.as_str(), -1, 0)))?;
-        // SAFETY: both are live; the list is copied.
-        check("subscribing", unsafe { sys::rd_kafka_subscribe(client.handle(), list.0) })?;
         Ok(Self {
+            search,
             slots: Vec::new(),
             by_partition: BTreeMap::new(),
             next_slot: 0,
@@ -107,6 +141,28 @@ impl KafkaConsumer {
             client,
             waker,
         })
+    }
+
+    /// Looks for topics that a rule names, when it is time to.
+    fn look(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        let Some(search) = self.search.as_mut().filter(|search| Instant::now() >= search.next) else { return Ok(()) };
+        search.next = Instant::now() + search.every;
+        let names = match self.client.topic_names(timeout) {
+            Ok(names) => names,
+            Err(code) => {
+                let problem = error("looking for topics", code);
+                tracing::info!(%problem, "topics are looked for again");
+                return Ok(());
+            }
+        };
+        let mut wanted: Vec<String> =
+            names.into_iter().filter(|name| !INTERNAL.contains(&name.as_str()) && search.filter.wants(name)).collect();
+        wanted.sort_unstable();
+        if wanted != search.found && !wanted.is_empty() {
+            subscribe(&self.client, &wanted)?;
+            search.found = wanted;
+        }
+        Ok(())
     }
 
     fn slot(&self, partition: &TopicPartition) -> Option<&Slot> {
@@ -219,7 +275,8 @@ impl KafkaConsumer {
 
 impl GroupConsumer for KafkaConsumer {
     fn connect(&mut self, timeout: Duration) -> Result<(), BrokerError> {
-        self.client.reach(timeout)
+        self.client.reach(timeout)?;
+        self.look(timeout)
     }
 
     fn poll(
@@ -228,6 +285,7 @@ impl GroupConsumer for KafkaConsumer {
         max_rows: usize,
         max_bytes: usize,
     ) -> Result<Option<ConsumerEvent>, BrokerError> {
+        self.look(LOOK_TIMEOUT)?;
         if let Some(event) = self.next_event() {
             return Ok(Some(event));
         }

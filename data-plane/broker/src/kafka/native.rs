@@ -118,6 +118,23 @@ impl Client {
         }
     }
 
+    /// The names of all topics that the client may see.
+    pub(super) fn topic_names(&self, timeout: Duration) -> Result<Vec<String>, Code> {
+        let mut metadata: *const sys::rd_kafka_metadata = ptr::null();
+        // SAFETY: the handle is live; `metadata` is written on success and destroyed below.
+        let code = unsafe { sys::rd_kafka_metadata(self.handle, 1, ptr::null_mut(), &mut metadata, millis(timeout)) };
+        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(code);
+        }
+        // SAFETY: `metadata` is valid until destroyed; `topics` holds `topic_cnt` entries with C strings as names.
+        unsafe {
+            let topics = slice((*metadata).topics, (*metadata).topic_cnt as usize);
+            let names = topics.iter().map(|topic| text(topic.topic)).collect();
+            sys::rd_kafka_metadata_destroy(metadata);
+            Ok(names)
+        }
+    }
+
     /// The number of partitions of `topic`; `None` where there is none. Without a topic, asks for the brokers only.
     pub(super) fn metadata_of(&self, topic: Option<&Topic>, timeout: Duration) -> Result<Option<i32>, Code> {
         let mut metadata: *const sys::rd_kafka_metadata = ptr::null();

@@ -27,14 +27,10 @@ struct Member {
     events: VecDeque<ConsumerEvent>,
 }
 
-/// Matches whole names; `.*` and literal text only, which is what tests need.
 fn matches(subscription: &Subscription, topic: &str) -> bool {
     match subscription {
         Subscription::Topics(topics) => topics.iter().any(|name| name == topic),
-        Subscription::Regex(pattern) => match pattern.strip_suffix(".*") {
-            Some(prefix) => topic.starts_with(prefix),
-            None => pattern == topic,
-        },
+        Subscription::Matching(filter) => filter.wants(topic),
     }
 }
 

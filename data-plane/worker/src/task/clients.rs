@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use std::time::Duration;
 
-use data_plane_broker::{Broker, ClientConfig, NewTopic, Subscription};
-use data_plane_connector_api::ConnectError;
+use data_plane_broker::{Broker, ClientConfig, NewTopic, Subscription, TopicFilter};
+use data_plane_connector_api::{ConnectError, JavaRegex};
 use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
 
 use super::TaskSpec;
@@ -116,7 +116,12 @@ pub(super) fn subscription(config: &BTreeMap<String, String>) -> Result<Subscrip
         (Some(topics), None) => Ok(Subscription::Topics(
             topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()).map(str::to_owned).collect(),
         )),
-        (None, Some(pattern)) => Ok(Subscription::Regex(pattern.to_owned())),
+        (None, Some(pattern)) => {
+            let regex = JavaRegex::new(pattern)
+                .map_err(|error| ConnectError::config_value("topics.regex", pattern, &format!("Invalid regex: {error}")))?;
+            // A name that exhausts the pattern's limit is none that anybody meant.
+            Ok(Subscription::Matching(TopicFilter::new(move |topic| regex.is_match(topic).unwrap_or(false))))
+        }
         (None, None) => Err(ConnectError::config("Must configure one of topics or topics.regex")),
         (Some(_), Some(_)) => {
             Err(ConnectError::config("topics and topics.regex are mutually exclusive options, but both are set."))
@@ -167,10 +172,13 @@ mod tests {
         let config = |lines: &[(&str, &str)]| {
             lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
         };
-        assert_eq!(
-            subscription(&config(&[("topics", "a, b")])).unwrap(),
-            Subscription::Topics(vec!["a".to_owned(), "b".to_owned()])
-        );
+        let Subscription::Topics(topics) = subscription(&config(&[("topics", "a, b")])).unwrap() else { panic!("a rule") };
+        assert_eq!(topics, ["a", "b"]);
+        let Subscription::Matching(rule) = subscription(&config(&[("topics.regex", r"a-\d+(?!x)")])).unwrap() else {
+            panic!("a list")
+        };
+        assert!(rule.wants("a-12") && !rule.wants("a-") && !rule.wants("xa-1"));
+        assert!(subscription(&config(&[("topics.regex", "(")])).is_err());
         assert!(subscription(&config(&[])).is_err());
         assert!(subscription(&config(&[("topics", "a"), ("topics.regex", "b")])).is_err());
     }
