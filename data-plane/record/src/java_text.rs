@@ -3,9 +3,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::Write as _;
+
+pub use floating::{write_double, write_float};
 
 use crate::arena::Arena;
+use crate::jackson;
 use crate::value::{Decimal, Value};
+
+mod floating;
 
 /// `new String(bytes, UTF_8)`: malformed sequences become U+FFFD, an encoded surrogate becomes one (not three).
 #[must_use]
@@ -27,87 +33,6 @@ pub fn decode_utf8(bytes: &[u8]) -> Cow<'_, str> {
             _ => error.error_len().unwrap_or(broken.len()),
         };
         rest = &broken[skipped..];
-    }
-}
-
-/// Appends `Double.toString(value)`: the shortest digits that give the value back, but of two digits those nearest to it.
-pub fn write_double(value: f64, out: &mut Vec<u8>) {
-    if value.is_finite() && value != 0.0 {
-        let two_digits = format!("{value:.1e}");
-        let text = if two_digits.parse() == Ok(value) { two_digits } else { format!("{value:e}") };
-        write_scientific(
-            &even_digit(text, 16, |precision| {
-                Some(format!("{value:.precision$e}")).filter(|text| text.parse() == Ok(value))
-            }),
-            out,
-        );
-    } else {
-        write_special(value, out);
-    }
-}
-
-/// Appends `Float.toString(value)`; see [`write_double`].
-pub fn write_float(value: f32, out: &mut Vec<u8>) {
-    if value.is_finite() && value != 0.0 {
-        let two_digits = format!("{value:.1e}");
-        let text = if two_digits.parse() == Ok(value) { two_digits } else { format!("{value:e}") };
-        write_scientific(
-            &even_digit(text, 7, |precision| {
-                Some(format!("{value:.precision$e}")).filter(|text| text.parse() == Ok(value))
-            }),
-            out,
-        );
-    } else {
-        write_special(value.into(), out);
-    }
-}
-
-/// Of two shortest texts at the same distance Java takes the one with the even last digit, Rust may take the other. That cannot happen
-/// below `from_digits` digits, whose neighbours are further apart than the type's values. `rounded` gives the text with so many digits
-/// after the point, if it still means the same value.
-fn even_digit(shortest: String, from_digits: usize, rounded: impl FnOnce(usize) -> Option<String>) -> String {
-    let digits = shortest.bytes().take_while(|&byte| byte != b'e').filter(u8::is_ascii_digit).count();
-    if digits < from_digits { shortest } else { rounded(digits - 1).unwrap_or(shortest) }
-}
-
-fn write_special(value: f64, out: &mut Vec<u8>) {
-    out.extend_from_slice(match value {
-        _ if value.is_nan() => b"NaN",
-        f64::INFINITY => b"Infinity",
-        f64::NEG_INFINITY => b"-Infinity",
-        _ if value.is_sign_negative() => b"-0.0",
-        _ => b"0.0",
-    });
-}
-
-/// Java's layout of the shortest digits, given as Rust's `{:e}` writes them: plain from 10^-3 up to 10^7, else with an exponent.
-fn write_scientific(text: &str, out: &mut Vec<u8>) {
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
-    let mut digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
-    while digits.len() > 1 && digits.last() == Some(&b'0') {
-        digits.pop();
-    }
-    out.extend_from_slice(sign.as_bytes());
-    if (-3..0).contains(&exponent) {
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
-        out.extend_from_slice(&digits);
-        return;
-    }
-    let whole = if (0..7).contains(&exponent) { exponent as usize + 1 } else { 1 };
-    for index in 0..whole {
-        out.push(digits.get(index).copied().unwrap_or(b'0'));
-    }
-    out.push(b'.');
-    if digits.len() > whole {
-        out.extend_from_slice(&digits[whole..]);
-    } else {
-        out.push(b'0');
-    }
-    if !(0..7).contains(&exponent) {
-        out.extend_from_slice(format!("E{exponent}").as_bytes());
     }
 }
 
@@ -263,7 +188,8 @@ pub fn write_date(millis: i64, out: &mut Vec<u8>) {
     // Years before 1 are printed as years of their era (BC).
     let shown_year = if year <= 0 { 1 - year } else { year };
     let second = millis.rem_euclid(86_400_000) / 1_000;
-    let text = format!(
+    let _ = write!(
+        out,
         "{} {} {day:02} {:02}:{:02}:{:02} UTC {shown_year}",
         DAYS[weekday as usize],
         MONTHS[month as usize - 1],
@@ -271,7 +197,6 @@ pub fn write_date(millis: i64, out: &mut Vec<u8>) {
         second / 60 % 60,
         second % 60,
     );
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends `String.valueOf(value)` of the value's Java form. Bytes, whose Java text is an identity hash, give `[B@` and a hash of
@@ -281,7 +206,7 @@ pub fn write_value(value: &Value, arena: &Arena, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
-            out.extend_from_slice(value.as_int().unwrap_or_default().to_string().as_bytes());
+            jackson::write_integer(value.as_int().unwrap_or_default(), out);
         }
         Value::Float32(value) => write_float(*value, out),
         Value::Float64(value) => write_double(*value, out),

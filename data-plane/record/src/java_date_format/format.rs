@@ -24,7 +24,7 @@ pub(super) const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesda
 /// The text of a moment.
 pub(super) fn format(parts: &[Part], millis: i64) -> String {
     let moment = Moment::at(millis);
-    let mut out = String::new();
+    let mut out = String::with_capacity(32);
     for part in parts {
         match *part {
             Part::Literal(character) => out.push(character),

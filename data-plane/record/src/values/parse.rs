@@ -192,17 +192,15 @@ impl Parser<'_> {
 
 /// A number in the smallest type: whole ones (also `1.0`) as integers, others as float, double, and decimal in that order.
 fn number(text: &str) -> Option<SchemaAndValue> {
+    // Of longer texts the limit of decimals counts, too.
+    if text.len() <= 20
+        && let Ok(whole) = text.parse()
+    {
+        return Some(integer(whole));
+    }
     let decimal = Decimal::parse(text)?;
     if let Some(whole) = whole_number(text, decimal.scale) {
-        return Some(if let Ok(value) = i8::try_from(whole) {
-            plain(SchemaType::Int8, Value::Int8(value))
-        } else if let Ok(value) = i16::try_from(whole) {
-            plain(SchemaType::Int16, Value::Int16(value))
-        } else if let Ok(value) = i32::try_from(whole) {
-            plain(SchemaType::Int32, Value::Int32(value))
-        } else {
-            plain(SchemaType::Int64, Value::Int64(whole))
-        });
+        return Some(integer(whole));
     }
     if decimal.scale != 0 {
         if let Some(value) = text.parse::<f32>().ok().filter(|value| value.is_finite()) {
@@ -218,6 +216,19 @@ fn number(text: &str) -> Option<SchemaAndValue> {
         .parameter("scale", decimal.scale.to_string())
         .build();
     Some(SchemaAndValue { schema, value: Value::Decimal(Box::new(decimal)) })
+}
+
+/// An integer in the smallest type.
+fn integer(whole: i64) -> SchemaAndValue {
+    if let Ok(value) = i8::try_from(whole) {
+        plain(SchemaType::Int8, Value::Int8(value))
+    } else if let Ok(value) = i16::try_from(whole) {
+        plain(SchemaType::Int16, Value::Int16(value))
+    } else if let Ok(value) = i32::try_from(whole) {
+        plain(SchemaType::Int32, Value::Int32(value))
+    } else {
+        plain(SchemaType::Int64, Value::Int64(whole))
+    }
 }
 
 /// The integer of 64 bits that the text of a decimal of this scale equals.

@@ -1,6 +1,7 @@
 //! Dates, times and timestamps in text, as Java's `SimpleDateFormat` (lenient, UTC) writes and reads them: fields may have any number of
 //! digits and any value, may be negative, and what follows the last field is ignored.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use super::{MILLIS_PER_DAY, SchemaAndValue};
@@ -37,7 +38,7 @@ static FORMATS: LazyLock<[JavaDateFormat; 3]> = LazyLock::new(|| {
 /// Reads text (its digits in ASCII) whose length is that of a date, a time or a timestamp.
 pub(super) fn parse(text: &str) -> Option<SchemaAndValue> {
     // An escaped colon is no delimiter, but counts as a colon.
-    let text = text.replace("\\:", ":");
+    let text = if text.contains("\\:") { Cow::Owned(text.replace("\\:", ":")) } else { Cow::Borrowed(text) };
     let (format, schema) = match text.encode_utf16().count() {
         10 => (&FORMATS[0], logical::date_schema(false)),
         13 => (&FORMATS[1], logical::time_schema(false)),

@@ -14,7 +14,7 @@ pub fn to_string(value: &Value, arena: &Arena) -> Option<String> {
     }
     let mut out = Vec::new();
     write_string(value, arena, &mut out);
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Some(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Appends the text of a value: text without quotes, except within arrays, maps and structs. Null is `null`.
