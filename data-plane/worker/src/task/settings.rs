@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use data_plane_broker::ClientConfig;
+use data_plane_core::client_overrides::{OverridePolicy, POLICY_KEY};
 
 /// A property that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +69,8 @@ impl WorkerSettings {
         for key in ["key.converter", "value.converter"] {
             required(raw, key, "give a converter's class name")?;
         }
+        OverridePolicy::from_worker_properties(raw)
+            .map_err(|error| SettingError { key: POLICY_KEY.to_owned(), reason: error.to_string() })?;
         Ok(Self {
             id: id.to_owned(),
             bootstrap_servers: bootstrap_servers.to_owned(),
@@ -203,6 +206,8 @@ mod tests {
         raw.remove("offset.flush.interval.ms");
         raw.remove("offset.storage.topic");
         assert_eq!(WorkerSettings::parse("default", &raw).unwrap_err().key, "offset.storage.topic");
+        raw.insert(POLICY_KEY.to_owned(), "Some".to_owned());
+        assert_eq!(WorkerSettings::parse("default", &raw).unwrap_err().key, POLICY_KEY);
         raw.remove("bootstrap.servers");
         assert_eq!(WorkerSettings::parse("default", &raw).unwrap_err().key, "bootstrap.servers");
     }
