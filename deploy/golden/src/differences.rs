@@ -10,16 +10,12 @@ struct Difference {
     is_met: fn(&Json) -> bool,
 }
 
-const DIFFERENCES: [Difference; 3] = [
+const DIFFERENCES: [Difference; 2] = [
     Difference {
         reason: "transforms are found by short names with a side too, such as Cast$Value; Connect finds no such class",
         is_met: asks_for_a_short_name,
     },
     Difference { reason: "MirrorMaker's connectors are not built in", is_met: is_of_mirror_maker },
-    Difference {
-        reason: "a float is written with as few digits as name it, as JDK 19 and later do; JDK 17 wrote 1.50000005E10 for 1.5E10",
-        is_met: is_old_float_text,
-    },
 ];
 
 /// Why a case differs on purpose, if it does.
@@ -43,9 +39,4 @@ fn is_of_mirror_maker(case: &Json) -> bool {
             || ["MirrorSource", "MirrorCheckpoint", "MirrorHeartbeat"].iter().any(|start| name.starts_with(start))
     };
     is_its(&case["component"]) || is_its(&case["config"]["connector.class"])
-}
-
-fn is_old_float_text(case: &Json) -> bool {
-    let is_written = case["op"].as_str().is_some_and(|op| op.starts_with("from"));
-    is_written && case["expect"].to_string().contains("1.50000005E10")
 }
