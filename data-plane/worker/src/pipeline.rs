@@ -9,6 +9,7 @@ mod envelope;
 mod failures;
 mod inbound;
 mod outbound;
+mod slice;
 
 pub use chain::{Chain, ChainProgress};
 pub(crate) use chain::{aliases, under};

@@ -68,10 +68,10 @@ impl Chain {
     ) -> Flow {
         while let Some(link) = self.links.get_mut(progress.link) {
             if !progress.is_applied {
-                link.apply(batch, None, &mut self.matches, outcomes);
+                link.apply(batch, &mut self.matches, outcomes);
                 progress.is_applied = true;
             } else if let Some(row) = progress.retry.take() {
-                link.apply(batch, Some(row), &mut self.matches, outcomes);
+                link.apply_again(batch, row, &mut self.matches, outcomes);
             }
             for row in progress.row..progress.fatal.unwrap_or(outcomes.len()) {
                 // An alias says that the failure is an earlier link's.
@@ -98,28 +98,40 @@ impl Chain {
 }
 
 impl Link {
-    fn apply(
-        &mut self,
-        batch: &mut RecordBatch,
-        only: Option<usize>,
-        matches: &mut Vec<bool>,
-        outcomes: &mut [Outcome],
-    ) {
-        if only.is_none() && self.predicate.is_none() {
+    fn apply(&mut self, batch: &mut RecordBatch, matches: &mut Vec<bool>, outcomes: &mut [Outcome]) {
+        let Some(condition) = &mut self.predicate else {
             return self.transform.apply(batch, Selected::All, outcomes);
-        }
+        };
         matches.clear();
-        matches.resize(outcomes.len(), self.predicate.is_none());
-        if let Some(condition) = &mut self.predicate {
-            condition.predicate.test(batch, matches, outcomes);
-            if condition.negate {
-                matches.iter_mut().for_each(|matches| *matches = !*matches);
-            }
-        }
-        if let Some(only) = only {
-            matches.iter_mut().enumerate().for_each(|(row, matches)| *matches &= row == only);
+        matches.resize(outcomes.len(), false);
+        condition.predicate.test(batch, matches, outcomes);
+        if condition.negate {
+            matches.iter_mut().for_each(|matches| *matches = !*matches);
         }
         self.transform.apply(batch, Selected::Rows(matches), outcomes);
+    }
+
+    /// For one row that failed. The others have been transformed: neither the predicate nor the transform may see them again.
+    fn apply_again(&mut self, batch: &mut RecordBatch, row: usize, matches: &mut Vec<bool>, outcomes: &mut [Outcome]) {
+        let bytes = batch.arena.len();
+        let mut only: Vec<Outcome> = vec![Outcome::Dropped; outcomes.len()];
+        only[row] = Outcome::Ok;
+        matches.clear();
+        matches.resize(outcomes.len(), false);
+        matches[row] = true;
+        if let Some(condition) = &mut self.predicate {
+            matches[row] = false;
+            condition.predicate.test(batch, matches, &mut only);
+            let is_match = matches[row] != condition.negate;
+            matches.fill(false);
+            matches[row] = is_match;
+        }
+        self.transform.apply(batch, Selected::Rows(matches), &mut only);
+        outcomes[row] = std::mem::take(&mut only[row]);
+        if matches!(outcomes[row], Outcome::Failed(_)) {
+            // The row is as it was: what the attempt wrote would pile up from retry to retry.
+            batch.arena.truncate(bytes);
+        }
     }
 }
 

@@ -132,6 +132,11 @@ impl ErrorCounts {
     }
 }
 
+/// The number of a converter's step; those of transforms are their indexes in the chain.
+pub(super) fn converting(stage: Stage) -> usize {
+    usize::MAX - stage as usize
+}
+
 /// Decides about operations that fail: one at a time is being retried.
 #[derive(Debug)]
 pub struct Retrier {
@@ -144,6 +149,11 @@ impl Retrier {
     /// Nothing is being retried.
     pub fn new(policy: RetryPolicy) -> Self {
         Self { policy, current: None }
+    }
+
+    /// A new batch: rows are counted anew.
+    pub fn begin(&mut self) {
+        self.current = None;
     }
 
     /// An operation failed, which was first tried at about `now_ms`: the wait before the next attempt, or `None` when the failure
@@ -223,12 +233,26 @@ mod tests {
     fn only_retriable_errors_are_tried_again_each_place_for_itself() {
         let mut retrier = Retrier::new(RetryPolicy { timeout_ms: 500, delay_max_ms: 60_000 });
         let mut counts = ErrorCounts::default();
-        let retriable = ConnectError::retriable("later");
+        let (retriable, link) = (ConnectError::retriable("later"), 0);
         assert_eq!(retrier.failed((3, 0), &ConnectError::data("bad"), 0, &mut counts), None);
-        assert_eq!(retrier.failed((4, 0), &retriable, 0, &mut counts), Some(Wait::Fixed(300)));
-        assert_eq!(retrier.failed((4, 0), &retriable, 300, &mut counts), Some(Wait::Fixed(200)));
-        assert_eq!(retrier.failed((4, 0), &retriable, 500, &mut counts), None);
-        assert_eq!(retrier.failed((5, 0), &retriable, 500, &mut counts), Some(Wait::Fixed(300)));
+        assert_eq!(retrier.failed((4, link), &retriable, 0, &mut counts), Some(Wait::Fixed(300)));
+        assert_eq!(retrier.failed((4, link), &retriable, 300, &mut counts), Some(Wait::Fixed(200)));
+        assert_eq!(retrier.failed((4, link), &retriable, 500, &mut counts), None);
+        assert_eq!(retrier.failed((5, link), &retriable, 500, &mut counts), Some(Wait::Fixed(300)));
         assert_eq!((counts.failures, counts.retries), (6, 3));
+    }
+
+    #[test]
+    fn what_was_retried_in_one_batch_leaves_the_next_its_time() {
+        let mut retrier = Retrier::new(RetryPolicy { timeout_ms: 500, delay_max_ms: 60_000 });
+        let mut counts = ErrorCounts::default();
+        let retriable = ConnectError::retriable("later");
+        let place = (0, Stage::ValueConverter as usize);
+        assert_eq!(retrier.failed(place, &retriable, 0, &mut counts), Some(Wait::Fixed(300)));
+        // It succeeded then; the row's converter is another operation, and another batch has other rows.
+        let converter = (0, converting(Stage::ValueConverter));
+        assert_eq!(retrier.failed(converter, &retriable, 600, &mut counts), Some(Wait::Fixed(300)));
+        retrier.begin();
+        assert_eq!(retrier.failed(converter, &retriable, 9_000, &mut counts), Some(Wait::Fixed(300)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_plane_connector_api::{Config, ConnectError, Outcome, Plugins, Stage};
 use data_plane_record::{
@@ -11,7 +12,8 @@ use data_plane_record::{
 use super::Flow;
 use super::chain::{Chain, ChainProgress};
 use super::converters::Converters;
-use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, sleep_for};
+use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, converting, sleep_for};
+use super::slice::Slice;
 
 /// The Java class at work when a record is consumed.
 const CONSUMER: &str = "org.apache.kafka.clients.consumer.KafkaConsumer";
@@ -55,6 +57,7 @@ pub struct Inbound {
     pub counts: ErrorCounts,
     outcomes: Vec<Outcome>,
     progress: ChainProgress,
+    slice: Slice,
     head: RunHead,
     /// The first row that failed, where failures are not tolerated: nothing is converted after it.
     is_cut: bool,
@@ -75,9 +78,15 @@ impl Inbound {
             counts: ErrorCounts::default(),
             outcomes: Vec::new(),
             progress: ChainProgress::default(),
+            slice: Slice::default(),
             head: RunHead::default(),
             is_cut: false,
         })
+    }
+
+    /// Lets conversion pause after about this time, with [`Flow::Wait`] of no time: converters may block on what they fetch.
+    pub fn set_slice(&mut self, time: Duration) {
+        self.slice = Slice::of(time);
     }
 
     /// The connector's `errors.*` keys.
@@ -89,6 +98,7 @@ impl Inbound {
     pub fn begin(&mut self) {
         self.outcomes.clear();
         self.progress = ChainProgress::default();
+        self.retrier.begin();
         self.is_cut = false;
         self.head = RunHead::default();
     }
@@ -100,16 +110,23 @@ impl Inbound {
 
     /// Converts and transforms all records. After [`Flow::Wait`] it is called again with the same batch.
     pub fn run(&mut self, records: &dyn WireRecords, batch: &mut RecordBatch, now_ms: i64) -> Flow {
+        self.slice.begin();
         while !self.is_cut && self.outcomes.len() < records.len() {
+            if self.slice.is_over() {
+                return Flow::Wait(Duration::ZERO);
+            }
             let row = self.outcomes.len();
             let record = records.record(row);
+            let bytes = batch.arena.len();
             let Err((stage, cause)) = self.convert(&record, records, batch) else {
                 self.outcomes.push(Outcome::Ok);
                 continue;
             };
             if stage != Stage::KafkaConsume
-                && let Some(wait) = self.retrier.failed((row, stage as usize), &cause, now_ms, &mut self.counts)
+                && let Some(wait) = self.retrier.failed((row, converting(stage)), &cause, now_ms, &mut self.counts)
             {
+                // What the attempt wrote would pile up from retry to retry.
+                batch.arena.truncate(bytes);
                 return Flow::Wait(sleep_for(wait));
             }
             let class = match stage {

@@ -1,6 +1,7 @@
 //! From a source to Kafka: transforms, then converters, with an outcome a record (`AbstractWorkerSourceTask.convertTransformedRecord`).
 
 use std::ops::Range;
+use std::time::Duration;
 
 use data_plane_connector_api::{Config, ConnectError, Failure, Outcome, Plugins, Stage};
 use data_plane_record::{Arena, BatchParts, Header, NO_TIMESTAMP, RecordBatch, Row, Run, Span};
@@ -8,7 +9,8 @@ use data_plane_record::{Arena, BatchParts, Header, NO_TIMESTAMP, RecordBatch, Ro
 use super::Flow;
 use super::chain::{Chain, ChainProgress};
 use super::converters::Converters;
-use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, sleep_for};
+use super::failures::{ErrorCounts, ErrorPolicy, Retrier, Tolerance, checked_timestamp, converting, sleep_for};
+use super::slice::Slice;
 
 /// The Java class at work when a record is produced.
 const PRODUCER: &str = "org.apache.kafka.clients.producer.KafkaProducer";
@@ -33,6 +35,7 @@ pub struct Outbound {
     pub counts: ErrorCounts,
     outcomes: Vec<Outcome>,
     progress: ChainProgress,
+    slice: Slice,
     rows: Vec<WireRow>,
     headers: Vec<(Span, Option<Span>)>,
     is_cut: bool,
@@ -53,10 +56,16 @@ impl Outbound {
             counts: ErrorCounts::default(),
             outcomes: Vec::new(),
             progress: ChainProgress::default(),
+            slice: Slice::default(),
             rows: Vec::new(),
             headers: Vec::new(),
             is_cut: false,
         })
+    }
+
+    /// Lets conversion pause after about this time, with [`Flow::Wait`] of no time: converters may block on what they fetch.
+    pub fn set_slice(&mut self, time: Duration) {
+        self.slice = Slice::of(time);
     }
 
     /// The connector's `errors.*` keys.
@@ -74,6 +83,7 @@ impl Outbound {
         self.outcomes.clear();
         self.outcomes.resize(batch.len(), Outcome::Ok);
         self.progress = ChainProgress::default();
+        self.retrier.begin();
         self.rows.clear();
         self.headers.clear();
         self.is_cut = false;
@@ -103,7 +113,11 @@ impl Outbound {
         }
         let BatchParts { arena, runs, rows, headers } = batch.parts_mut();
         let mut run = runs.partition_point(|run| run.first_row <= self.rows.len()).saturating_sub(1);
+        self.slice.begin();
         while !self.is_cut && self.rows.len() < rows.len() {
+            if self.slice.is_over() {
+                return Flow::Wait(Duration::ZERO);
+            }
             let at = self.rows.len();
             while runs.get(run + 1).is_some_and(|next| next.first_row <= at) {
                 run += 1;
@@ -114,7 +128,7 @@ impl Outbound {
                 self.rows.push(WireRow::default());
                 continue;
             }
-            let first_header = self.headers.len();
+            let (first_header, bytes) = (self.headers.len(), arena.len());
             let converted = self.convert(&runs[run], &rows[at], headers, arena).and_then(|wire| {
                 let timestamp = checked_timestamp(rows[at].timestamp_ms());
                 rows[at].timestamp = timestamp.map_err(|error| (Stage::KafkaProduce, error))?.unwrap_or(NO_TIMESTAMP);
@@ -125,8 +139,11 @@ impl Outbound {
                 Err((stage, cause)) => {
                     self.headers.truncate(first_header);
                     if stage != Stage::KafkaProduce
-                        && let Some(wait) = self.retrier.failed((at, stage as usize), &cause, now_ms, &mut self.counts)
+                        && let Some(wait) =
+                            self.retrier.failed((at, converting(stage)), &cause, now_ms, &mut self.counts)
                     {
+                        // What the attempt wrote would pile up from retry to retry.
+                        arena.truncate(bytes);
                         return Flow::Wait(sleep_for(wait));
                     }
                     let class = match stage {
