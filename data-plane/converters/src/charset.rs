@@ -84,13 +84,49 @@ impl Charset {
     }
 }
 
+/// As Java's decoder: one replacement for a high surrogate and the unit after it, for what is left at the end, and for a reversed mark.
 fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let mut text: String = char::decode_utf16(pairs.iter().map(|&pair| unit(pair)))
-        .map(|decoded| decoded.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect();
-    if !rest.is_empty() {
+    const REVERSED_MARK: u16 = 0xfffe;
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let mut units = pairs.iter().map(|&pair| unit(pair));
+    let mut text = String::with_capacity(bytes.len());
+    let mut is_whole = odd.is_empty();
+    while let Some(first) = units.next() {
+        let decoded = match first {
+            REVERSED_MARK => None,
+            0xd800..=0xdbff => match units.next() {
+                Some(second) => char::decode_utf16([first, second]).next().and_then(Result::ok),
+                None => {
+                    is_whole = true;
+                    None
+                }
+            },
+            _ => char::from_u32(u32::from(first)),
+        };
+        text.push(decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
+    }
+    if !is_whole {
         text.push(char::REPLACEMENT_CHARACTER);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_utf_16_is_replaced_as_java_does() {
+        for (bytes, expected) in [
+            (&b"\x00a\xd8\x3d\xde\x00"[..], "a😀"),
+            (b"\xd8\x3d\x00a", "\u{fffd}"),
+            (b"\xd8\x3d\xd8\x3d\x00a", "\u{fffd}a"),
+            (b"\xde\x00\x00a", "\u{fffd}a"),
+            (b"\x00a\xd8\x3d\x00", "a\u{fffd}"),
+            (b"\x00a\x00", "a\u{fffd}"),
+            (b"\x00a\xff\xfe", "a\u{fffd}"),
+        ] {
+            assert_eq!(Charset::Utf16Be.decode(bytes), expected, "{bytes:?}");
+        }
+    }
 }
