@@ -54,6 +54,7 @@ impl Charset {
                     _ => b'?',
                 })
                 .collect(),
+            Self::Utf16 if text.is_empty() => Vec::new(),
             Self::Utf16 => [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect(),
             Self::Utf16Be => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
             Self::Utf16Le => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),

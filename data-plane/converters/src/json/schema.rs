@@ -165,6 +165,9 @@ fn struct_fields(json: &BorrowedJson<'_>, options: Options) -> Result<SchemaBuil
             return Err(ConnectError::data("Struct schema's field name not specified properly"));
         };
         let schema = read(field, options)?;
+        if name.is_empty() {
+            return Err(ConnectError::schema_builder("fieldName cannot be null."));
+        }
         if !names.insert(&**name) {
             return Err(ConnectError::schema_builder(format!(
                 "Cannot create field because of field name duplication {name}"

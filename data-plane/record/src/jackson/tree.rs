@@ -56,11 +56,15 @@ impl<S: AsRef<str>> JsonTree<S> {
         if text.starts_with('-') { magnitude.wrapping_neg() } else { magnitude }
     }
 
-    /// A number as a double; anything else 0. There is no negative zero: Jackson reads numbers as `BigDecimal`.
+    /// A number as a double; anything else 0. A zero has no sign, since Jackson reads numbers as `BigDecimal`; a number too small for
+    /// a double keeps its own.
     #[must_use]
     pub fn double_value(&self) -> f64 {
         match self {
-            Self::Integer(text) | Self::Float(text) => text.as_ref().parse().unwrap_or(0.0) + 0.0,
+            Self::Integer(text) | Self::Float(text) => match text.as_ref().parse().unwrap_or(0.0) {
+                zero if zero == 0.0 && is_zero(text.as_ref()) => 0.0,
+                number => number,
+            },
             _ => 0.0,
         }
     }
@@ -69,7 +73,10 @@ impl<S: AsRef<str>> JsonTree<S> {
     #[must_use]
     pub fn float_value(&self) -> f32 {
         match self {
-            Self::Integer(text) | Self::Float(text) => text.as_ref().parse().unwrap_or(0.0) + 0.0,
+            Self::Integer(text) | Self::Float(text) => match text.as_ref().parse().unwrap_or(0.0) {
+                zero if zero == 0.0 && is_zero(text.as_ref()) => 0.0,
+                number => number,
+            },
             _ => 0.0,
         }
     }
@@ -128,4 +135,21 @@ impl BorrowedJson<'_> {
 #[must_use]
 pub fn text_value(text: &str, arena: &Arena) -> Value {
     arena.span_of(text.as_bytes()).map_or_else(|| Value::String(text.into()), Value::StringSpan)
+}
+/// Whether a number's text is a zero, however it is written.
+fn is_zero(text: &str) -> bool {
+    text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| matches!(byte, b'0' | b'.' | b'-' | b'+'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_has_no_sign_and_what_is_too_small_keeps_its_own() {
+        let bits = |text: &'static str| JsonTree::Float(text).double_value().to_bits();
+        assert_eq!(bits("-0.0e5"), 0);
+        assert_eq!(bits("-1e-400"), (-0.0_f64).to_bits());
+        assert_eq!(JsonTree::Float("-4.37e-70").float_value().to_bits(), (-0.0_f32).to_bits());
+    }
 }
