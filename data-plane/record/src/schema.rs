@@ -96,6 +96,9 @@ pub struct Schema {
     field_index: HashMap<Arc<str>, usize>,
 }
 
+/// Up to so many fields are looked through one by one, which is quicker than a hash.
+const FEW_FIELDS: usize = 8;
+
 impl Schema {
     /// Starts a schema of a type.
     #[must_use]
@@ -126,7 +129,10 @@ impl Schema {
     /// The index of a field by name.
     #[must_use]
     pub fn field_index(&self, name: &str) -> Option<usize> {
-        self.field_index.get(name).copied()
+        match self.fields.len() {
+            ..=FEW_FIELDS => self.fields.iter().position(|field| &*field.name == name),
+            _ => self.field_index.get(name).copied(),
+        }
     }
 
     /// A parameter by name.

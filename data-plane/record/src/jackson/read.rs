@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::plain_prefix;
 use super::tree::{BorrowedJson, Json, JsonTree};
 use crate::value::Decimal;
 
@@ -254,8 +255,8 @@ impl<'a> Reader<'a> {
         let mut text = Cow::Borrowed("");
         loop {
             let rest = &self.bytes[self.at..];
-            let is_plain = |&byte: &u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-            let part = &rest[..rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len())];
+            let is_plain = |byte| byte >= b' ' && byte != b'"' && byte != b'\\';
+            let part = &rest[..plain_prefix(rest, is_plain)];
             self.at += part.len();
             match std::str::from_utf8(part) {
                 // A text's only part stays borrowed.
