@@ -144,6 +144,7 @@ fn is_zero(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jackson::read_borrowed;
 
     #[test]
     fn a_zero_has_no_sign_and_what_is_too_small_keeps_its_own() {
@@ -151,5 +152,24 @@ mod tests {
         assert_eq!(bits("-0.0e5"), 0);
         assert_eq!(bits("-1e-400"), (-0.0_f64).to_bits());
         assert_eq!(JsonTree::Float("-4.37e-70").float_value().to_bits(), (-0.0_f32).to_bits());
+    }
+
+    #[test]
+    fn text_that_is_written_as_it_is_stays_in_the_arena() {
+        let mut arena = Arena::default();
+        arena.push(b"before");
+        let span = arena.push("{\"name\":\"Zürich\",\"odd\":\"a\\tb\",\"empty\":\"\",\"name\":\"Bern\"}".as_bytes());
+        let json = read_borrowed(arena.get(span)).expect("JSON").expect("a value");
+        let value = json.to_value_in(&arena);
+        let map = value.as_map().expect("a map");
+        assert_eq!(map.len(), 3);
+        let name = map.get_str(&arena, "name").expect("there");
+        assert!(matches!(name, Value::StringSpan(_)) && name.as_str(&arena) == Some("Bern"));
+        assert_eq!(map.get_str(&arena, "odd"), Some(&Value::String("a\tb".into())));
+        assert_eq!(map.get_str(&arena, "empty"), Some(&Value::String("".into())));
+        let utf16: Vec<u8> = "\"text\"".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let span = arena.push(&utf16);
+        let json = read_borrowed(arena.get(span)).expect("JSON").expect("a value");
+        assert_eq!(json.to_value_in(&arena), Value::String("text".into()));
     }
 }
