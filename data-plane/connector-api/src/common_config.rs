@@ -1,5 +1,6 @@
 //! The config keys that every connector has, as Kafka Connect 4.3 defines them (`ConnectorConfig`, `SourceConnectorConfig`, `SinkConnectorConfig`).
 
+use crate::JavaRegex;
 use crate::config_def::{Config, ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Validator, Width};
 
 use ConfigType::{Boolean, Class, Int, List, Long, Short, String as Text};
@@ -41,6 +42,7 @@ pub fn source_config_def() -> ConfigDef {
             Low,
             "With transaction.boundary=interval: milliseconds between commits. Unset is the worker's offset.flush.interval.ms.",
         )
+        .validator(Validator::Range { min: Some(0), max: None, nullable: true })
         .form(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval"),
         optional(
             "offsets.storage.topic",
@@ -116,7 +118,20 @@ pub fn validate_sink(config: &Config) -> Vec<ConfigValue> {
             topics.join(", ")
         )
     });
+    let pattern = config.get("topics.regex").map_or("", |pattern| pattern.trim());
+    let is_matched = !dead_letters.is_empty()
+        && !pattern.is_empty()
+        && JavaRegex::new(pattern).is_ok_and(|pattern| pattern.is_match(dead_letters).unwrap_or(false));
+    let matched = is_matched.then(|| {
+        format!(
+            "The DLQ topic '{dead_letters}' may not be matched by the regex for the topics ('topics.regex={pattern}') consumed by \
+             the connector"
+        )
+    });
     for value in &mut values {
+        if value.name == "topics.regex" {
+            value.errors.extend(matched.clone());
+        }
         if matches!(&*value.name, "topics" | "topics.regex") {
             value.errors.extend(problem.map(str::to_owned));
         }

@@ -18,7 +18,7 @@ use data_plane_connector_api::{
     common_config::{connector_config_def, sink_config_def, source_config_def, validate_sink, validate_source},
     config_def::{Config, ConfigDef, ConfigValue},
 };
-use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
+use data_plane_core::client_overrides::{OverriddenClient, OverridePolicy, Side, overrides};
 use data_plane_providers::Secrets;
 use java_order::hash_map_order;
 use proto::worker_v1 as wire;
@@ -229,14 +229,20 @@ pub fn as_connect(
     connector.stop();
     embedded::converters(plugins, config, &mut validated);
     let side = if is_sink { Side::Sink } else { Side::Source { exactly_once: false } };
-    let found = overrides(policy, side, config);
+    // As a standalone worker: clients for offsets of its own are a distributed worker's, checked when the task starts.
+    let mut own_clients = config.clone();
+    own_clients.remove("offsets.storage.topic");
+    let found = overrides(policy, side, &own_clients);
     if let Some(error) = found.iter().find_map(|found| mistyped_override(&found.full_key(), found.value)) {
         return Err(ConnectError::config(error));
     }
-    let keys = hash_map_order(found.iter().map(|found| found.full_key()).collect());
-    for key in keys {
-        let Some(found) = found.iter().find(|found| found.full_key() == key) else { continue };
-        validated.values.push(value_of(&key, Some(found.value), found.error.clone().into_iter().collect()));
+    for client in OverriddenClient::ALL {
+        let of_client = || found.iter().filter(move |found| found.client == client);
+        for key in hash_map_order(of_client().map(|found| found.key.to_owned()).collect()) {
+            let Some(found) = of_client().find(|found| found.key == key) else { continue };
+            let errors = found.error.clone().into_iter().collect();
+            validated.values.push(value_of(&found.full_key(), Some(found.value), errors));
+        }
     }
     Ok((validated, Some(Arc::clone(plugin))))
 }

@@ -9,9 +9,7 @@ use data_plane_broker::{
     BrokerError, ClientConfig,
     client_config::{ClientKind, translate},
 };
-use data_plane_connector_api::{
-    ConnectError, ConverterRole, Factory, JavaRegex, PluginKind, Plugins, config_def::Config,
-};
+use data_plane_connector_api::{ConnectError, ConverterRole, Factory, PluginKind, Plugins, config_def::Config};
 
 /// The clients whose settings a connector may override.
 pub(super) const CLIENTS: [(&str, ClientKind); 3] = [
@@ -34,13 +32,8 @@ pub(super) fn find(
     if let Err(error) = DeadLetterSettings::parse(config) {
         add_once(validated, "errors.deadletterqueue.topic.name", error.message);
     }
-    match is_sink {
-        true => dead_letter_loop(config, validated),
-        false => {
-            if let Err(error) = topic_creation_problem(config) {
-                add_once(validated, "topic.creation.groups", error.message);
-            }
-        }
+    if !is_sink && let Err(error) = topic_creation_problem(config) {
+        add_once(validated, "topic.creation.groups", error.message);
     }
     if let Some(value) = config.get("exactly.once.support").filter(|value| value.eq_ignore_ascii_case("required")) {
         let why = "this version of Ferry copies at least once; use requested";
@@ -139,24 +132,6 @@ fn clients(config: &Config, validated: &mut Validated) {
             if validated.is_clean_under(&key) {
                 validated.add_error(&key, format!("{key}: {reason}"));
             }
-        }
-    }
-}
-
-/// A sink must not read its own dead letters.
-fn dead_letter_loop(config: &Config, validated: &mut Validated) {
-    let value = |key: &str| config.get(key).map_or("", |value| value.trim());
-    let (topic, pattern) = (value("errors.deadletterqueue.topic.name"), value("topics.regex"));
-    if topic.is_empty() || pattern.is_empty() {
-        return;
-    }
-    if JavaRegex::new(pattern).is_ok_and(|pattern| pattern.is_match(topic).unwrap_or(false)) {
-        let error = format!(
-            "The DLQ topic '{topic}' may not be included in the regex matching topics ('topics.regex={pattern}') consumed by the \
-             connector"
-        );
-        if !validated.values.iter().any(|value| value.errors.contains(&error)) {
-            validated.add_error("topics.regex", error);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The keys of a connector's transforms, predicates and converters (`ConnectorConfig.enrich`, `AbstractHerder.validateConverterConfig`).
 
 use super::{Validated, hash_map_order, value_of, versions};
-use crate::pipeline::{aliases, under};
+use crate::pipeline::under;
 use data_plane_connector_api::{
     Plugin, PluginKind, Plugins,
     config_def::{Config, ConfigDef, ConfigKey, ConfigType, Importance, Width},
@@ -15,10 +15,12 @@ pub(super) fn transforms(plugins: &Plugins, config: &Config, validated: &mut Val
         ("predicates", PluginKind::Predicate, "Predicate"),
     ];
     for (list, kind, interface) in kinds {
+        let text = config.get(list).map_or("", |text| text.trim());
         let mut seen = Vec::new();
-        for alias in aliases(config, list) {
+        // An alias may be empty, as Kafka's lists have it.
+        for alias in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
             if !seen.contains(&alias) {
-                stage(plugins, config, (list, kind, interface), &alias, validated);
+                stage(plugins, config, (list, kind, interface), alias, validated);
                 seen.push(alias);
             }
         }
@@ -52,9 +54,12 @@ fn stage(
         )
         .form(group.as_str(), 1, Width::Medium, &format!("{interface} version for {alias}")),
     ]);
-    let class = config.get(&type_key).map(|class| class.trim()).filter(|class| !class.is_empty());
-    let (plugin, problem) = class.map_or((None, None), |class| find(plugins, kind, interface, &type_key, class));
-    if let Some(plugin) = &plugin {
+    let version = config.get(&format!("{prefix}plugin.version"));
+    let class = config.get(&type_key);
+    let (found, problem) = class.map_or((None, None), |class| find(plugins, kind, interface, &type_key, class));
+    let mismatch = found.as_ref().and_then(|plugin| versions::mismatch(plugin, version));
+    let plugin = found.as_ref().filter(|_| mismatch.is_none());
+    if let Some(plugin) = plugin {
         let mut keys = plugin.config_def.keys.clone();
         if kind == PluginKind::Transformation {
             keys.push(ConfigKey::optional(
@@ -99,18 +104,18 @@ fn stage(
         value.value = problem.value;
         value.errors.push(problem.error);
     }
-    if let Some(plugin) = &plugin {
-        let version = config.get(&format!("{prefix}plugin.version"));
-        if let (Some(error), Some(value)) = (versions::mismatch(plugin, version), values.get_mut(1)) {
-            value.errors.push(error);
-        }
-        let has = |name: &str| config.contains_key(&format!("{prefix}{name}"));
-        if kind == PluginKind::Transformation && has("negate") && !has("predicate") {
-            values[0].errors.push(format!(
-                "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be \
-                 negated."
-            ));
-        }
+    if let (Some(found), Some(value)) = (&found, values.first_mut()) {
+        value.value = Some(found.class.clone());
+    }
+    if let Some(error) = mismatch {
+        values.iter_mut().take(2).for_each(|value| value.errors.push(error.clone()));
+    }
+    let has = |name: &str| config.contains_key(&format!("{prefix}{name}"));
+    if plugin.is_some() && kind == PluginKind::Transformation && has("negate") && !has("predicate") {
+        values[0].errors.push(format!(
+            "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be \
+             negated."
+        ));
     }
     validated.definition = std::mem::take(&mut validated.definition).and(definition);
     validated.values.extend(values);
@@ -133,8 +138,9 @@ fn find(
     kind: PluginKind,
     interface: &str,
     key: &str,
-    class: &str,
+    raw: &str,
 ) -> (Option<Arc<Plugin>>, Option<Problem>) {
+    let class = raw.trim();
     if let Ok(plugin) = plugins.find(kind, class) {
         return (Some(Arc::clone(plugin)), None);
     }
@@ -146,7 +152,7 @@ fn find(
         },
         None => Problem {
             value: None,
-            error: format!("Invalid value {class} for configuration {key}: Class {class} could not be found."),
+            error: format!("Invalid value {raw} for configuration {key}: Class {raw} could not be found."),
         },
     };
     (None, Some(problem))
@@ -155,12 +161,12 @@ fn find(
 /// Adds the keys of the converters that the connector names.
 pub(super) fn converters(plugins: &Plugins, config: &Config, validated: &mut Validated) {
     let kinds = [
+        ("header.converter", PluginKind::HeaderConverter, "HeaderConverter", "header"),
         ("key.converter", PluginKind::Converter, "Converter", "key"),
         ("value.converter", PluginKind::Converter, "Converter", "value"),
-        ("header.converter", PluginKind::HeaderConverter, "HeaderConverter", "header"),
     ];
     for (key, kind, interface, role) in kinds {
-        let Some(class) = config.get(key).map(|class| class.trim()).filter(|class| !class.is_empty()) else { continue };
+        let Some(class) = config.get(key) else { continue };
         let (plugin, problem) = find(plugins, kind, interface, key, class);
         if let Some(problem) = problem {
             if let Some(value) = validated.values.iter_mut().find(|value| value.name == key) {
@@ -170,13 +176,17 @@ pub(super) fn converters(plugins: &Plugins, config: &Config, validated: &mut Val
             continue;
         }
         let Some(plugin) = plugin else { continue };
+        if let Some(value) = validated.values.iter_mut().find(|value| value.name == key) {
+            value.value = Some(plugin.class.clone());
+        }
         let version_key = format!("{key}.plugin.version");
         if let Some(error) = versions::mismatch(&plugin, config.get(&version_key)) {
+            validated.add_error(key, error.clone());
             validated.add_error(&version_key, error);
             continue;
         }
         let mut own = under(config, &format!("{key}."));
-        own.insert("converter.type".to_owned(), role.to_owned());
+        own.entry("converter.type".to_owned()).or_insert_with(|| role.to_owned());
         let values = plugin.config_def.validate(&own);
         let order = hash_map_order(plugin.config_def.keys.iter().map(|key| key.name.clone()).collect());
         for name in order {

@@ -6,10 +6,10 @@ use data_plane_connector_api::Plugin;
 
 /// Why a plugin is not of the version wanted; `None` if it is, or none is.
 pub(super) fn mismatch(plugin: &Plugin, wanted: Option<&String>) -> Option<String> {
-    let wanted = wanted.map(|wanted| wanted.trim()).filter(|wanted| !wanted.is_empty() && *wanted != "latest")?;
-    // A bare version is exactly that one.
+    let wanted = wanted.map(|wanted| wanted.trim()).filter(|wanted| *wanted != "latest")?;
+    // A bare version is exactly that one; an empty one is none.
     let range = if wanted.starts_with(['[', '(']) { wanted.to_owned() } else { format!("[{wanted},{wanted}]") };
-    (!contains(&range, &plugin.version)).then(|| {
+    (wanted.is_empty() || !contains(&range, &plugin.version)).then(|| {
         format!(
             "Plugin {} not found that matches the version range {range}, available versions: [{}]",
             plugin.class, plugin.version
