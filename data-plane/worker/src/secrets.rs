@@ -1,5 +1,6 @@
 //! References to config providers in configs: resolved here, on the worker, and put back before anything is reported.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_plane_connector_api::{Config, ConnectError, Plugins};
@@ -14,6 +15,42 @@ pub struct LiveConfig {
     raw: Config,
     resolver: Mutex<Option<Resolver>>,
     latest: Mutex<Config>,
+    masks: Masks,
+}
+
+/// The secrets that a unit has come to know, when it was built and since; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Masks(Arc<Mutex<Secrets>>);
+
+impl Masks {
+    /// A unit was built anew: what an earlier one knew is forgotten.
+    pub fn replace(&self, secrets: Secrets) {
+        *self.0.lock() = secrets;
+    }
+
+    /// Whether there is nothing to mask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// The text with references in place of resolved values.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        self.0.lock().mask(text).into_owned()
+    }
+
+    /// The error with references in place of resolved values.
+    #[must_use]
+    pub fn error(&self, error: ConnectError) -> ConnectError {
+        masked(&self.0.lock(), error)
+    }
+
+    /// A task's config with references in place of resolved values.
+    #[must_use]
+    pub fn config(&self, config: &Config) -> Config {
+        self.0.lock().put_references_back(config)
+    }
 }
 
 /// What was resolved: the time after which it is stale, and the values that nobody must see.
@@ -70,10 +107,16 @@ pub fn masked(secrets: &Secrets, mut error: ConnectError) -> ConnectError {
 }
 
 impl LiveConfig {
-    /// A task's config: as given, and as resolved at the start.
+    /// A task's config: as given, and as resolved at the start. `masks` learn what is resolved later.
     #[must_use]
-    pub fn new(raw: Config, resolver: Option<Resolver>, resolved: Config) -> Self {
-        Self { raw, resolver: Mutex::new(resolver), latest: Mutex::new(resolved) }
+    pub fn new(raw: Config, resolver: Option<Resolver>, resolved: Config, masks: Masks) -> Self {
+        Self { raw, resolver: Mutex::new(resolver), latest: Mutex::new(resolved), masks }
+    }
+
+    /// What is masked in all that leaves the unit.
+    #[must_use]
+    pub fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// The config, with its references resolved anew; the last that could be resolved if that fails now. Blocks on the providers.
@@ -81,7 +124,12 @@ impl LiveConfig {
         let mut latest = self.latest.lock();
         if let Some(resolver) = self.resolver.lock().as_mut().filter(|resolver| resolver.has_references(&self.raw)) {
             match resolver.resolve(&self.raw) {
-                Ok(resolved) => *latest = resolved.config,
+                // A task that asks often learns nothing new each time.
+                Ok(resolved) if resolved.config != *latest => {
+                    self.masks.0.lock().extend(resolved.secrets);
+                    *latest = resolved.config;
+                }
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a config provider failed; the values from before are used"),
             }
         }
@@ -116,9 +164,10 @@ mod tests {
         let error = ConnectError::connect("no login with hunter2secret").caused_by("c", "hunter2secret is wrong");
         let shown = masked(&resolution.secrets, error).trace_text();
         assert!(!shown.contains("hunter2") && shown.contains(&reference), "{shown}");
-        let live = LiveConfig::new(raw, Some(resolver), task);
+        let live = LiveConfig::new(raw, Some(resolver), task, Masks::default());
         std::fs::write(file.path(), "password=another1secret").unwrap();
         assert_eq!(live.now()["p"], "another1secret");
+        assert_eq!(live.masks().text("no login with another1secret"), format!("no login with {reference}"));
         std::fs::remove_file(file.path()).unwrap();
         assert_eq!(live.now()["p"], "another1secret");
     }

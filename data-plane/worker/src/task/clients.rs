@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use std::time::Duration;
 
-use data_plane_broker::{Broker, ClientConfig, NewTopic, Subscription, TopicFilter};
+use data_plane_broker::{Broker, BrokerError, ClientConfig, NewTopic, Subscription, TopicFilter};
 use data_plane_connector_api::{ConnectError, JavaRegex};
 use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
 
@@ -14,8 +14,8 @@ use super::runtime::{CONNECT_TIMEOUT, broker_error};
 use super::settings::WorkerSettings;
 use crate::pipeline::DeadLetterSettings;
 
-/// For creating a topic.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For finding or creating a topic.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of a source task's producer.
 pub(super) fn producer(
@@ -68,13 +68,25 @@ pub(super) fn dead_letter_producer(spec: &TaskSpec, task: u32) -> ClientConfig {
 }
 
 /// Finds or creates a connector's topic for dead letters: one partition, as Connect makes it. Blocks.
+///
+/// # Errors
+/// Names the key to look at.
 pub(super) fn ensure_dead_letter_topic(
     broker: &dyn Broker,
     client: &ClientConfig,
     settings: &DeadLetterSettings,
 ) -> Result<(), ConnectError> {
-    let text = format!("Could not initialize dead letter queue with topic={}", settings.topic);
-    let failed = |error| broker_error(&text, &error);
+    let failed = |error: BrokerError| {
+        let key = match &error {
+            BrokerError::Kafka { code: "INVALID_REPLICATION_FACTOR", .. } => {
+                format!("topic.replication.factor={}", settings.replication_factor)
+            }
+            _ => "topic.name".to_owned(),
+        };
+        let topic = &settings.topic;
+        let text = format!("Could not initialize dead letter queue with topic={topic} (errors.deadletterqueue.{key})");
+        broker_error(&text, &error)
+    };
     let mut admin = broker.admin(client, CONNECT_TIMEOUT).map_err(failed)?;
     if admin.partition_count(&settings.topic, CREATE_TIMEOUT).map_err(failed)?.is_none() {
         let topic = NewTopic {
@@ -117,8 +129,9 @@ pub(super) fn subscription(config: &BTreeMap<String, String>) -> Result<Subscrip
             topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()).map(str::to_owned).collect(),
         )),
         (None, Some(pattern)) => {
-            let regex = JavaRegex::new(pattern)
-                .map_err(|error| ConnectError::config_value("topics.regex", pattern, &format!("Invalid regex: {error}")))?;
+            let regex = JavaRegex::new(pattern).map_err(|error| {
+                ConnectError::config_value("topics.regex", pattern, &format!("Invalid regex: {error}"))
+            })?;
             // A name that exhausts the pattern's limit is none that anybody meant.
             Ok(Subscription::Matching(TopicFilter::new(move |topic| regex.is_match(topic).unwrap_or(false))))
         }
@@ -172,7 +185,9 @@ mod tests {
         let config = |lines: &[(&str, &str)]| {
             lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
         };
-        let Subscription::Topics(topics) = subscription(&config(&[("topics", "a, b")])).unwrap() else { panic!("a rule") };
+        let Subscription::Topics(topics) = subscription(&config(&[("topics", "a, b")])).unwrap() else {
+            panic!("a rule")
+        };
         assert_eq!(topics, ["a", "b"]);
         let Subscription::Matching(rule) = subscription(&config(&[("topics.regex", r"a-\d+(?!x)")])).unwrap() else {
             panic!("a list")

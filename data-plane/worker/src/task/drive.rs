@@ -18,10 +18,13 @@ use super::sink::SinkUnit;
 use super::source::SourceUnit;
 use super::unit::{Interrupt, Step, Unit};
 use super::{RunState, Runtime, Target, TaskEvent, TaskSpec, clients};
-use crate::secrets::{LiveConfig, Resolution, masked, resolve, resolver};
+use crate::secrets::{LiveConfig, Masks, Resolution, resolve, resolver};
 
 /// Between samples of a unit's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Config providers that call their values stale sooner are asked again after this time.
+const SHORTEST_TTL: Duration = Duration::from_secs(1);
 
 /// What the supervisor says.
 pub(super) struct Orders {
@@ -56,7 +59,7 @@ pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders,
         events,
         reported: None,
         sampled: Instant::now(),
-        resolution: Resolution::default(),
+        masks: Masks::default(),
         reload_at: None,
     };
     let end = loop {
@@ -104,9 +107,9 @@ struct Driver {
     events: mpsc::Sender<TaskEvent>,
     reported: Option<RunState>,
     sampled: Instant,
-    /// What config providers gave; masks all reports.
-    resolution: Resolution,
-    /// When that is stale.
+    /// Masks what config providers gave in all reports.
+    masks: Masks,
+    /// When what they gave is stale.
     reload_at: Option<Instant>,
 }
 
@@ -136,19 +139,23 @@ impl Driver {
         };
         let reloads = spec.connector_config.get("config.action.reload").is_none_or(|action| action.trim() != "none");
         let (runtime, gate) = (Arc::clone(&self.runtime), Arc::clone(&self.orders.gate));
+        let masks = self.masks.clone();
         let build = move |resolution: &mut Resolution| -> Result<Box<dyn Unit>, ConnectError> {
             let mut spec = spec;
             let raw = spec.task_config.clone();
             let mut resolver = resolver(&runtime.plugins, &spec.settings)?;
             *resolution = resolve(resolver.as_mut(), &mut [&mut spec.connector_config, &mut spec.task_config])?;
-            let config = LiveConfig::new(raw, resolver, spec.task_config.clone());
-            let unit = make(&runtime, gate, &plugin, spec, config, store);
-            unit.map_err(|error| masked(&resolution.secrets, error))
+            masks.replace(resolution.secrets.clone());
+            let config = LiveConfig::new(raw, resolver, spec.task_config.clone(), masks);
+            make(&runtime, gate, &plugin, spec, config, store)
         };
-        let built = blocking::step(Resolution::default(), &self.orders.gate, &self.runtime.abandoned, build);
-        let (resolution, built) = built.await?;
-        self.reload_at = resolution.ttl.filter(|_| reloads).map(|ttl| Instant::now() + ttl);
-        self.resolution = resolution;
+        let built = tokio::select! {
+            built = blocking::step(Resolution::default(), &self.orders.gate, &self.runtime.abandoned, build) => built,
+            // What is being built has neither begun nor joined anything, and drops itself within the clients' timeouts.
+            () = self.orders.stopping.cancelled() => return Err(End::Stopped),
+        };
+        let (resolution, built) = built?;
+        self.reload_at = resolution.ttl.filter(|_| reloads).map(|ttl| Instant::now() + ttl.max(SHORTEST_TTL));
         built.map_err(End::Failed)
     }
 
@@ -292,15 +299,15 @@ impl Driver {
 
     /// The event with references in place of what config providers gave.
     fn masked_event(&self, event: TaskEvent) -> TaskEvent {
-        let secrets = &self.resolution.secrets;
+        let masks = &self.masks;
         match event {
-            event if secrets.is_empty() => event,
-            TaskEvent::State(RunState::Failed(error)) => TaskEvent::State(RunState::Failed(masked(secrets, error))),
+            event if masks.is_empty() => event,
+            TaskEvent::State(RunState::Failed(error)) => TaskEvent::State(RunState::Failed(masks.error(error))),
             TaskEvent::TaskSet(configs) => {
-                TaskEvent::TaskSet(configs.iter().map(|config| secrets.put_references_back(config)).collect())
+                TaskEvent::TaskSet(configs.iter().map(|config| masks.config(config)).collect())
             }
             TaskEvent::Progress { records, bytes, positions, lag } => {
-                let mask = |text: String| secrets.mask(&text).into_owned();
+                let mask = |text: String| masks.text(&text);
                 let positions = positions.into_iter().map(|(place, offset)| (mask(place), mask(offset))).collect();
                 TaskEvent::Progress { records, bytes, positions, lag }
             }

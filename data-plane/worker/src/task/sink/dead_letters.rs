@@ -1,11 +1,11 @@
 //! A sink's failed records: counted, logged, written to the dead letter topic; those that the pipeline finds, and those that the task
 //! reports itself (KIP-610).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data_plane_broker::{Broker, ClientConfig, Delivery, ProduceError, ProduceRow, Producer, TopicHandle};
+use data_plane_broker::{Broker, BrokerError, ClientConfig, Delivery, ProduceError, ProduceRow, Producer, TopicHandle};
 use data_plane_connector_api::{Completion, ConnectError, ErrantRecordReporter, Failure, Stage};
 use data_plane_record::{Position, RecordBatch};
 use parking_lot::Mutex;
@@ -14,13 +14,17 @@ use super::incoming::Incoming;
 use crate::pipeline::{
     DeadLetter, DeadLetterSettings, ErrorCounts, ErrorPolicy, LogDetail, Place, Tolerance, context_headers,
 };
+use crate::secrets::Masks;
 use crate::task::TaskSpec;
 use crate::task::clients::{self, ensure_dead_letter_topic};
 use crate::task::error_log::log_failure;
 use crate::task::gate::Gate;
-use crate::task::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
+use crate::task::runtime::{Runtime, broker_error};
 
-/// How long a dead letter may wait for room in the producer's buffer.
+/// How long the first dead letter waits for a broker.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a task's report may wait for room in the producer's buffer.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Between looks at the producer while something waits for it.
@@ -38,7 +42,9 @@ struct Letters {
     producer: Option<(Box<dyn Producer>, TopicHandle)>,
     deliveries: Vec<Delivery>,
     next: u64,
-    in_flight: HashSet<u64>,
+    /// Which records they are of, by the letters' numbers.
+    in_flight: HashMap<u64, String>,
+    /// The first letter that was not written: no offset is committed any more.
     failure: Option<ConnectError>,
 }
 
@@ -48,39 +54,41 @@ pub(super) struct Failures {
     task: u32,
     policy: ErrorPolicy,
     letters: Option<Letters>,
+    masks: Masks,
+    /// A task reported a record, and errors are not tolerated.
+    exceeded: Option<ConnectError>,
     /// What failed, besides what the pipeline counts.
     pub(super) counts: ErrorCounts,
 }
 
 impl Failures {
-    /// Reads the connector's keys.
+    /// Reads the connector's keys, and finds or creates the dead letter topic.
     pub(super) fn new(
         runtime: &Runtime,
         gate: &Arc<Gate>,
         spec: &TaskSpec,
         task: u32,
-        policy: ErrorPolicy,
+        (policy, masks): (ErrorPolicy, Masks),
     ) -> Result<Self, ConnectError> {
-        let letters = DeadLetterSettings::parse(&spec.connector_config)?.map(|settings| Letters {
-            settings,
-            broker: Arc::clone(&runtime.broker),
-            client: clients::dead_letter_producer(spec, task),
-            gate: Arc::clone(gate),
-            producer: None,
-            deliveries: Vec::new(),
-            next: 0,
-            in_flight: HashSet::new(),
-            failure: None,
-        });
-        Ok(Self { connector: spec.connector.clone(), task, policy, letters, counts: ErrorCounts::default() })
-    }
-
-    /// Finds or creates the dead letter topic.
-    pub(super) fn start(&self, admin: &ClientConfig) -> Result<(), ConnectError> {
-        match &self.letters {
-            Some(letters) => ensure_dead_letter_topic(&*letters.broker, admin, &letters.settings),
-            None => Ok(()),
-        }
+        let letters = match DeadLetterSettings::parse(&spec.connector_config)? {
+            None => None,
+            Some(settings) => {
+                ensure_dead_letter_topic(&*runtime.broker, &clients::admin(spec, task), &settings)?;
+                Some(Letters {
+                    settings,
+                    broker: Arc::clone(&runtime.broker),
+                    client: clients::dead_letter_producer(spec, task),
+                    gate: Arc::clone(gate),
+                    producer: None,
+                    deliveries: Vec::new(),
+                    next: 0,
+                    in_flight: HashMap::new(),
+                    failure: None,
+                })
+            }
+        };
+        let (connector, exceeded, counts) = (spec.connector.clone(), None, ErrorCounts::default());
+        Ok(Self { connector, task, policy, letters, masks, exceeded, counts })
     }
 
     /// Whether tasks may report records themselves (KIP-610): where it leaves a trace.
@@ -88,43 +96,79 @@ impl Failures {
         self.letters.is_some() || self.policy.log.is_some()
     }
 
-    /// A consumed record failed for good: logs it, sends its dead letter. Gives the letter's number.
+    /// The failure with references in place of what config providers gave.
+    pub(super) fn masked(&self, failure: &Failure) -> Failure {
+        Failure { cause: self.masks.error(failure.cause.clone()), ..failure.clone() }
+    }
+
+    /// A consumed record failed for good: sends its dead letter, logs it. Gives the letter's number, if there is one; nothing if the
+    /// producer's buffer is still full after `room`.
     pub(super) fn report(
         &mut self,
         incoming: &Incoming,
         row: usize,
         failure: &Failure,
-    ) -> Result<Option<u64>, ConnectError> {
+        room: Duration,
+    ) -> Result<Option<Option<u64>>, ConnectError> {
+        let mut number = None;
+        if let Some(letters) = &mut self.letters {
+            let mut letter = incoming.letter(row);
+            if letters.settings.has_context_headers {
+                let (topic, partition, offset) = incoming.position(row);
+                let place =
+                    Place { connector: &self.connector, task: self.task, topic, consumed: Some((partition, offset)) };
+                letter.headers.extend(context_headers(place, failure));
+            }
+            number = letters.send(&letter, incoming.place(row), room, &mut self.counts)?;
+            if number.is_none() {
+                return Ok(None);
+            }
+            self.counts.dead_letters += 1;
+        }
         if let Some(detail) = self.policy.log {
             self.counts.logged += 1;
             log_failure(&self.connector, self.task, &incoming.describe(row, detail == LogDetail::Messages), failure);
         }
-        let Some(letters) = &mut self.letters else { return Ok(None) };
-        let mut letter = incoming.letter(row);
-        if letters.settings.has_context_headers {
-            let (topic, partition, offset) = incoming.position(row);
-            let place =
-                Place { connector: &self.connector, task: self.task, topic, consumed: Some((partition, offset)) };
-            letter.headers.extend(context_headers(place, failure));
-        }
-        self.counts.dead_letters += 1;
-        letters.send(&letter).map(Some)
+        Ok(Some(number))
     }
 
-    /// Waits until all dead letters are written.
+    /// Waits until all dead letters are written; false if some are still on their way then.
     ///
     /// # Errors
-    /// When one is not: no offset may be committed then.
-    pub(super) fn flush(&mut self, timeout: Duration) -> Result<(), ConnectError> {
+    /// When one is not written: no offset may be committed then.
+    pub(super) fn flush(&mut self, timeout: Duration) -> Result<bool, ConnectError> {
         match &mut self.letters {
             Some(letters) => letters.flush(timeout, &mut self.counts),
-            None => Ok(()),
+            None => Ok(true),
         }
+    }
+
+    /// Throws away dead letters that are not sent yet.
+    pub(super) fn purge(&mut self) {
+        if let Some((producer, _)) = self.letters.as_mut().and_then(|letters| letters.producer.as_mut()) {
+            producer.purge();
+        }
+    }
+
+    /// Whether what the task has reported may be skipped.
+    ///
+    /// # Errors
+    /// The task's failure, whatever it made of what its report answered.
+    pub(super) fn check_tolerance(&self) -> Result<(), ConnectError> {
+        self.exceeded.clone().map_or(Ok(()), Err)
     }
 }
 
 impl Letters {
-    fn send(&mut self, letter: &DeadLetter) -> Result<u64, ConnectError> {
+    /// Hands a letter over; gives its number, or nothing if there is no room for it in time.
+    fn send(
+        &mut self,
+        letter: &DeadLetter,
+        record: String,
+        room: Duration,
+        counts: &mut ErrorCounts,
+    ) -> Result<Option<u64>, ConnectError> {
+        let until = Instant::now() + room;
         if self.producer.is_none() {
             let failed = |error| broker_error("Making the dead letter producer failed", &error);
             let mut producer = self.broker.producer(&self.client).map_err(failed)?;
@@ -132,35 +176,38 @@ impl Letters {
             let topic = producer.topic(&self.settings.topic).map_err(failed)?;
             self.producer = Some((producer, topic));
         }
-        let Some((producer, topic)) = &mut self.producer else { return Err(ConnectError::connect("no producer")) };
-        let headers: Vec<_> = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        let row = ProduceRow {
-            topic: *topic,
-            partition: None,
-            timestamp: letter.timestamp,
-            key: letter.key.as_deref(),
-            value: letter.value.as_deref(),
-            headers: &headers,
-            opaque: self.next,
-        };
-        let until = Instant::now() + ROOM_TIMEOUT;
         loop {
+            // Early news of what failed; and what is written makes room.
+            self.poll(Duration::ZERO, counts)?;
+            if let Some(failure) = &self.failure {
+                return Err(failure.clone());
+            }
+            let Some((producer, topic)) = &mut self.producer else { return Err(ConnectError::connect("no producer")) };
+            let headers: Vec<_> =
+                letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let row = ProduceRow {
+                topic: *topic,
+                partition: None,
+                timestamp: letter.timestamp,
+                key: letter.key.as_deref(),
+                value: letter.value.as_deref(),
+                headers: &headers,
+                opaque: self.next,
+            };
             match self.gate.pass(|| producer.produce(&row)) {
                 None => return Err(ConnectError::retriable("the task's lease has ended")),
                 Some(Ok(())) => break,
-                Some(Err(ProduceError::QueueFull)) if Instant::now() < until => {
-                    let polled = producer.poll(POLL, &mut self.deliveries);
-                    polled.map_err(|error| broker_error("The dead letter producer failed", &error))?;
-                }
-                Some(Err(error)) => {
-                    let text = format!("Could not produce message to dead letter queue: {error}");
-                    return Err(ConnectError::connect(text));
+                Some(Err(ProduceError::QueueFull)) if Instant::now() < until => self.poll(POLL, counts)?,
+                Some(Err(ProduceError::QueueFull)) => return Ok(None),
+                Some(Err(ProduceError::Failed(error))) => {
+                    counts.dead_letter_failures += 1;
+                    return Err(not_written(&self.settings.topic, &record, &error));
                 }
             }
         }
-        self.in_flight.insert(self.next);
+        self.in_flight.insert(self.next, record);
         self.next += 1;
-        Ok(self.next - 1)
+        Ok(Some(self.next - 1))
     }
 
     /// Takes delivery reports, waiting up to `timeout` for the first.
@@ -168,28 +215,35 @@ impl Letters {
         let Some((producer, _)) = &mut self.producer else { return Ok(()) };
         let polled = producer.poll(timeout, &mut self.deliveries);
         for delivery in self.deliveries.drain(..) {
-            self.in_flight.remove(&delivery.opaque);
+            let record = self.in_flight.remove(&delivery.opaque).unwrap_or_default();
             if let Err(error) = delivery.result {
                 counts.dead_letter_failures += 1;
-                let failed = broker_error("Could not produce message to dead letter queue", &error);
-                self.failure.get_or_insert(ConnectError { retriable: false, ..failed });
+                self.failure.get_or_insert_with(|| not_written(&self.settings.topic, &record, &error));
             }
         }
         polled.map_err(|error| broker_error("The dead letter producer failed", &error))
     }
 
-    fn flush(&mut self, timeout: Duration, counts: &mut ErrorCounts) -> Result<(), ConnectError> {
+    fn flush(&mut self, timeout: Duration, counts: &mut ErrorCounts) -> Result<bool, ConnectError> {
         let until = Instant::now() + timeout;
         self.poll(Duration::ZERO, counts)?;
         while !self.in_flight.is_empty() && self.failure.is_none() {
-            if Instant::now() >= until {
-                let left = self.in_flight.len();
-                return Err(ConnectError::retriable(format!("{left} dead letters are not written after {timeout:?}")));
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
             }
-            self.poll(POLL, counts)?;
+            self.poll(POLL.min(left), counts)?;
         }
-        self.failure.clone().map_or(Ok(()), Err)
+        self.failure.clone().map_or(Ok(true), Err)
     }
+}
+
+/// The failure of a task whose dead letter is not taken: its record may not be skipped then.
+fn not_written(topic: &str, record: &str, error: &BrokerError) -> ConnectError {
+    let text = format!(
+        "Could not produce message to dead letter queue {topic} (errors.deadletterqueue.topic.name) for record {record}"
+    );
+    ConnectError { retriable: false, ..broker_error(&text, error) }
 }
 
 /// What a task and its runner share: the records being put, and the failures.
@@ -210,21 +264,37 @@ impl ErrantRecordReporter for Reporter {
         let (Some(origin), Some(Position::Kafka(offset))) = (origin, position) else {
             return Err(ConnectError::connect(format!("row {row} is no record of the batch that is being put")));
         };
-        let incoming = self.incoming.lock();
+        let mut incoming = self.incoming.lock();
         let Some(row) = incoming.find(&origin.topic, origin.partition, offset) else {
             return Err(ConnectError::connect("the record is not one of the batch that is being put"));
         };
-        let failure =
-            Failure { stage: Stage::TaskPut, class: SINK_TASK.to_owned(), transform: None, cause: error.clone() };
         let mut failures = self.failures.lock();
-        failures.counts.failures += 1;
-        let number = failures.report(&incoming, row, &failure)?;
-        failures.counts.errors += 1;
+        // Once a record, however often the batch is put.
+        let number = match incoming.reported.get(&row) {
+            Some(number) => *number,
+            None => {
+                let failure = Failure {
+                    stage: Stage::TaskPut,
+                    class: SINK_TASK.to_owned(),
+                    transform: None,
+                    cause: failures.masks.error(error.clone()),
+                };
+                failures.counts.failures += 1;
+                let reported = failures.report(&incoming, row, &failure, ROOM_TIMEOUT)?;
+                let number = reported.ok_or_else(|| {
+                    ConnectError::retriable("the dead letter producer's buffer stays full: no room for a report")
+                })?;
+                incoming.reported.insert(row, number);
+                failures.counts.errors += 1;
+                failures.counts.skipped += u64::from(failures.policy.tolerance == Tolerance::All);
+                number
+            }
+        };
         if failures.policy.tolerance == Tolerance::None {
-            return Err(ConnectError::connect("Tolerance exceeded in error handler")
-                .caused_by(error.class.clone(), error.message.clone()));
+            let text = format!("Tolerance exceeded in error handler (record {})", incoming.place(row));
+            let exceeded = ConnectError::connect(text).caused_by(error.class.clone(), error.message.clone());
+            return Err(failures.exceeded.get_or_insert(exceeded).clone());
         }
-        failures.counts.skipped += 1;
         Ok(Box::new(Letter { number, failures: Arc::clone(&self.failures) }))
     }
 }
@@ -250,7 +320,7 @@ impl Completion for Letter {
             if let Err(error) = letters.poll(Duration::ZERO, counts) {
                 return Some(Err(error));
             }
-            if !letters.in_flight.contains(&number) {
+            if !letters.in_flight.contains_key(&number) {
                 return Some(letters.failure.clone().map_or(Ok(()), Err));
             }
             drop(failures);

@@ -1,5 +1,6 @@
 //! Fetched records: as the pipeline takes them, and as dead letters.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use data_plane_broker::{
@@ -17,9 +18,17 @@ pub(super) struct Incoming {
     partitions: Vec<Option<BrokerPartition>>,
     /// Where the fetched bytes begin in the batch's arena.
     base: u32,
+    /// Rows that the task has reported itself, with the numbers of their dead letters.
+    pub(super) reported: HashMap<usize, Option<u64>>,
 }
 
 impl Incoming {
+    /// Forgets the rows.
+    pub(super) fn clear(&mut self) {
+        self.fetched.clear();
+        self.reported.clear();
+    }
+
     /// Copies the fetched bytes into the batch's arena, all together, and names the partitions.
     pub(super) fn enter(&mut self, arena: &mut Arena, consumer: &dyn GroupConsumer) {
         self.base = arena.push(&self.fetched.arena).start;
@@ -48,6 +57,12 @@ impl Incoming {
     pub(super) fn position(&self, row: usize) -> (&str, i32, i64) {
         let offset = self.fetched.rows[row].offset;
         self.partition(row).map_or(("", -1, offset), |known| (&known.topic, known.partition, offset))
+    }
+
+    /// The same, as `topic-partition@offset`.
+    pub(super) fn place(&self, row: usize) -> String {
+        let (topic, partition, offset) = self.position(row);
+        format!("{topic}-{partition}@{offset}")
     }
 
     /// The row of a record.

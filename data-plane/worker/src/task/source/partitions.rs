@@ -106,6 +106,13 @@ impl SourcePartitions {
         let prefix = offsets::key_bytes(&self.connector, None).len() - "null]".len();
         String::from_utf8_lossy(&known.key[prefix..known.key.len() - 1]).into_owned()
     }
+
+    /// Which record it is, for people: partition and offset as the offsets topic has them.
+    pub(super) fn describe(&self, number: PartitionId, mark: Option<&Mark>) -> String {
+        let offset = mark.map(|mark| offsets::value_bytes(&self.source_offset(number, mark)));
+        let offset = offset.map_or_else(|| "null".into(), |json| String::from_utf8_lossy(&json).into_owned());
+        format!("{{partition={}, offset={offset}}}", self.json(number))
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +133,10 @@ mod tests {
         let field = partitions.field(first, Some(&"position".into())).unwrap();
         let offset = partitions.source_offset(first, &Mark::Field { field, value: 30 });
         assert_eq!(offsets::value_bytes(&offset), br#"{"position":30}"#);
+        let described = partitions.describe(first, Some(&Mark::Field { field, value: 30 }));
+        assert_eq!(described, r#"{partition={"filename":"a"}, offset={"position":30}}"#);
         let none = partitions.number(None, &mut acks).unwrap();
         assert_eq!(partitions.key(none), None);
+        assert_eq!(partitions.describe(none, None), "{partition=null, offset=null}");
     }
 }

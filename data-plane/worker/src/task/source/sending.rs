@@ -1,6 +1,7 @@
 //! Where the rows of a batch go: producer's topics, source partitions, and how far the batch has been handed over.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use data_plane_broker::{Producer, TopicHandle};
 use data_plane_connector_api::{ConnectError, Outcome};
@@ -28,38 +29,46 @@ pub(super) struct Sending {
     route: usize,
     next: usize,
     end: usize,
-    /// Topics that this task has produced to, by the producer's handle.
-    topics: Vec<(TopicHandle, Arc<str>)>,
+    /// Names of the topics that this task has produced to, by the producer's handle.
+    topics: Vec<Option<Arc<str>>>,
+    /// Runs mostly repeat a topic.
+    latest: Option<(TopicHandle, Arc<str>)>,
 }
 
 impl Sending {
     /// Finds, or creates, the topics of the rows that are produced, and the numbers of their source partitions. `rows` is how many
-    /// rows are handed over.
+    /// rows are handed over. False when the time was over first: it is called again then, and goes on.
     ///
     /// # Errors
-    /// When a topic is neither there nor can be created. It may be called again.
+    /// When a topic is neither there nor can be created. It may be called again, and goes on.
     pub(super) fn begin(
         &mut self,
         batch: &RecordBatch,
         (outcomes, rows): (&[Outcome], usize),
         producer: &mut dyn Producer,
         creation: &mut TopicCreation,
-        partitions: &mut SourcePartitions,
-        acks: &mut Acks<Mark>,
-    ) -> Result<(), ConnectError> {
-        self.clear();
-        let mut first = 0;
-        for (head, run) in batch.runs() {
+        (partitions, acks): (&mut SourcePartitions, &mut Acks<Mark>),
+        until: Instant,
+    ) -> Result<bool, ConnectError> {
+        let mut first = self.routes.last().map_or(0, |route| route.end);
+        for (head, run) in batch.runs().skip(self.routes.len()) {
+            if first >= rows {
+                break;
+            }
             let end = first + run.len();
             let source = partitions.number(head.source_partition.as_ref(), acks)?;
             let field = partitions.field(source, head.offset_field.as_ref())?;
-            let is_produced = outcomes[first..end.min(outcomes.len())].iter().any(Outcome::is_ok);
+            let is_produced = outcomes[first..end.min(rows)].iter().any(Outcome::is_ok);
             let topic = if is_produced { Some(self.topic_handle(&head.topic, producer, creation)?) } else { None };
             self.routes.push(Route { topic, source, field, end });
             first = end;
+            if creation.has_asked() && Instant::now() >= until {
+                return Ok(false);
+            }
         }
+        creation.rest();
         self.end = rows;
-        Ok(())
+        Ok(true)
     }
 
     fn topic_handle(
@@ -68,21 +77,23 @@ impl Sending {
         producer: &mut dyn Producer,
         creation: &mut TopicCreation,
     ) -> Result<TopicHandle, ConnectError> {
-        if let Some((handle, _)) = self.topics.last().filter(|(_, last)| last == name) {
+        if let Some((handle, _)) = self.latest.as_ref().filter(|(_, latest)| latest == name) {
             return Ok(*handle);
         }
         creation.ensure(name)?;
         let failed = |error| broker_error(&format!("Opening topic {name} failed"), &error);
         let handle = producer.topic(name).map_err(failed)?;
-        // The newest is kept last: runs mostly repeat a topic.
-        self.topics.retain(|(known, _)| *known != handle);
-        self.topics.push((handle, Arc::clone(name)));
+        if self.topics.len() <= handle.index() {
+            self.topics.resize(handle.index() + 1, None);
+        }
+        self.topics[handle.index()].get_or_insert_with(|| Arc::clone(name));
+        self.latest = Some((handle, Arc::clone(name)));
         Ok(handle)
     }
 
     /// The name of a topic that was produced to.
     pub(super) fn topic(&self, handle: TopicHandle) -> Option<&Arc<str>> {
-        self.topics.iter().find(|(known, _)| *known == handle).map(|(_, name)| name)
+        self.topics.get(handle.index())?.as_ref()
     }
 
     /// Whether a row is left.

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use data_plane_broker::{Broker, ClientConfig, NewTopic};
+use data_plane_broker::{Admin, Broker, BrokerError, ClientConfig, NewTopic};
 use data_plane_connector_api::{Config, ConnectError, JavaRegex};
 
 use crate::pipeline::{aliases, under};
-use crate::task::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
+use crate::task::runtime::{Runtime, broker_error};
 use crate::task::{TaskSpec, clients};
 
-/// For one administrative request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// For one administrative request, and for finding a broker to ask: a step of the task waits for it. What is late is asked again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Topics remembered at most; then all are forgotten, and looked for again as they come.
+const MAX_KNOWN: usize = 10_000;
 
 /// The group that takes what no other takes.
 const DEFAULT: &str = "default";
@@ -20,6 +23,7 @@ const DEFAULT: &str = "default";
 /// Topics that match, and how they are created.
 #[derive(Debug)]
 struct Group {
+    alias: String,
     include: Option<JavaRegex>,
     exclude: Option<JavaRegex>,
     partitions: i32,
@@ -34,6 +38,8 @@ pub(super) struct TopicCreation {
     /// In order of precedence, the default group last. Empty: topics are not created here.
     groups: Vec<Group>,
     known: HashSet<Arc<str>>,
+    /// Kept while a batch's topics are looked for.
+    admin: Option<Box<dyn Admin>>,
 }
 
 impl TopicCreation {
@@ -46,10 +52,11 @@ impl TopicCreation {
             client: clients::admin(spec, task),
             groups: if is_enabled { groups(&spec.connector_config)? } else { Vec::new() },
             known: HashSet::new(),
+            admin: None,
         })
     }
 
-    /// Makes sure that a topic exists. Blocks.
+    /// Makes sure that a topic exists. Blocks for a few seconds at most.
     ///
     /// # Errors
     /// When it does not and cannot be created; retriable when that may change.
@@ -57,28 +64,54 @@ impl TopicCreation {
         if self.groups.is_empty() || self.known.contains(topic) {
             return Ok(());
         }
-        let failed = |error| broker_error(&format!("Looking for topic {topic} failed"), &error);
-        let mut admin = self.broker.admin(&self.client, CONNECT_TIMEOUT).map_err(failed)?;
-        if admin.partition_count(topic, REQUEST_TIMEOUT).map_err(failed)?.is_none() {
-            let group = group_of(&self.groups, topic)?;
-            let wanted = NewTopic {
-                name: topic.to_string(),
-                partitions: group.partitions,
-                replication_factor: group.replication_factor,
-                configs: group.configs.clone(),
-            };
-            let created = admin.ensure_topic(&wanted, REQUEST_TIMEOUT).map_err(|error| {
-                let text = format!(
-                    "Task failed to create new topic {topic}. Ensure that the task is authorized to create topics or that the \
-                     topic exists and restart the task"
-                );
-                broker_error(&text, &error)
-            })?;
-            if created {
-                tracing::info!(%topic, partitions = wanted.partitions, "a source's topic was created");
-            }
+        if let Err(error) = self.find_or_create(topic) {
+            self.admin = None;
+            return Err(error);
+        }
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
         }
         self.known.insert(Arc::clone(topic));
+        Ok(())
+    }
+
+    /// Whether brokers were asked since the last [`TopicCreation::rest`]; it takes its time.
+    pub(super) fn has_asked(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// Gives the connection back: new topics are rare.
+    pub(super) fn rest(&mut self) {
+        self.admin = None;
+    }
+
+    fn find_or_create(&mut self, topic: &Arc<str>) -> Result<(), ConnectError> {
+        let failed = |error: BrokerError| broker_error(&format!("Looking for topic {topic} failed"), &error);
+        let admin = match &mut self.admin {
+            Some(admin) => admin,
+            none => none.insert(self.broker.admin(&self.client, REQUEST_TIMEOUT).map_err(failed)?),
+        };
+        if admin.partition_count(topic, REQUEST_TIMEOUT).map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        let group = group_of(&self.groups, topic)?;
+        let wanted = NewTopic {
+            name: topic.to_string(),
+            partitions: group.partitions,
+            replication_factor: group.replication_factor,
+            configs: group.configs.clone(),
+        };
+        let created = admin.ensure_topic(&wanted, REQUEST_TIMEOUT).map_err(|error| {
+            let text = format!(
+                "Task failed to create new topic {topic} as topic.creation.{}.* says. Ensure that the task is authorized to create \
+                 topics or that the topic exists and restart the task",
+                group.alias
+            );
+            broker_error(&text, &error)
+        })?;
+        if created {
+            tracing::info!(%topic, partitions = wanted.partitions, "a source's topic was created");
+        }
         Ok(())
     }
 }
@@ -154,6 +187,7 @@ fn group(config: &Config, alias: &str, default: Option<&Group>) -> Result<Group,
     const OWN_KEYS: [&str; 4] = ["include", "exclude", "partitions", "replication.factor"];
     let configs = own.iter().filter(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
     Ok(Group {
+        alias: alias.to_owned(),
         include: if default.is_some() { include } else { None },
         exclude: if default.is_some() { pattern("exclude")? } else { None },
         partitions: count("partitions", default.map(|group| group.partitions), 1)?,
