@@ -27,7 +27,7 @@ impl Etcd {
         let folder = TempDir::with_prefix("ferry-etcd-")?;
         let port = free_port();
         let process = Process::start_ready(spec(folder.path(), port), READY, READY_LIMIT)?;
-        Ok(Self { process, port, folder: folder })
+        Ok(Self { process, port, folder })
     }
 
     /// Its client URL.
