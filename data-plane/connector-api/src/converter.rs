@@ -29,6 +29,13 @@ impl ConverterRole {
 }
 
 /// Converts keys and values. One instance serves one task and one role.
+///
+/// Conversions run on threads for plugins, where they may block: a converter may fetch what it needs itself, such as a schema from a
+/// registry. It should keep what it fetched, within a limit, since it is called for each record; bound each fetch by a timeout of a
+/// few seconds, since the task can be stopped between records only; and answer [`ConnectError::retriable`] while the registry is
+/// away. The runtime then calls again for the same record as `errors.retry.timeout` says, with the records after it held back, so
+/// that none is lost or overtaken; with its default of 0, or once that time is over, the record has failed as `errors.tolerance` says.
+/// What a failed attempt appended to the arena is taken back: keep no spans from one call to the next.
 #[expect(clippy::wrong_self_convention, reason = "named as in Connect: fromConnectData, fromConnectHeader")]
 pub trait Converter: Send {
     /// Sets it up; called once, first.

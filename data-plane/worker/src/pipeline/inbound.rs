@@ -41,6 +41,10 @@ pub struct WireRecord<'a> {
 pub trait WireRecords {
     /// How many there are.
     fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     /// A record.
     fn record(&self, row: usize) -> WireRecord<'_>;
     /// Name and value of a header.
