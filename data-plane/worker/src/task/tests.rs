@@ -2,5 +2,10 @@
 
 mod harness;
 mod plan;
+mod reloads;
+mod sink_errors;
 mod sinks;
+mod source_errors;
 mod sources;
+mod troubles;
+mod validation;

@@ -10,6 +10,7 @@ use data_plane_connector_api::{ConfigDef, Factory, Plugin, PluginSource, Plugins
 use data_plane_converters::Converters;
 use tokio::sync::{mpsc, watch};
 
+use super::troubles::{Touchy, TroubledBroker, Troubles};
 use crate::task::{Deadline, RunState, Runtime, Target, TaskEvent, TaskHandle, TaskSpec, WorkerSettings, spawn};
 
 /// Everything must happen within this time.
@@ -21,22 +22,25 @@ pub(super) fn config(lines: &[(&str, &str)]) -> Config {
     lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-struct Scripted(Factory);
+struct Scripted(Vec<(&'static str, Factory)>);
 
 impl PluginSource for Scripted {
     fn plugins(&self) -> Vec<Plugin> {
-        vec![Plugin {
-            class: "test.ScriptedConnector".to_owned(),
+        let plugin = |(class, factory): &(&str, Factory)| Plugin {
+            class: (*class).to_owned(),
             version: "1".to_owned(),
             config_def: ConfigDef::default(),
-            factory: self.0.clone(),
-        }]
+            factory: factory.clone(),
+        };
+        self.0.iter().map(plugin).collect()
     }
 }
 
 /// A worker with one connector class.
 pub(super) struct Worker {
     pub(super) broker: MemoryBroker,
+    pub(super) troubles: Arc<Troubles>,
+    pub(super) touchy: Arc<Touchy>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) settings: Config,
 }
@@ -57,6 +61,8 @@ impl Worker {
         let mut worker = Self {
             runtime: Runtime::new(Arc::default(), Arc::new(broker.clone()), Deadline::default()),
             broker,
+            troubles: Arc::default(),
+            touchy: Arc::default(),
             settings,
         };
         worker.restart(factory);
@@ -65,8 +71,15 @@ impl Worker {
 
     /// A new process on the same Kafka.
     pub(super) fn restart(&mut self, factory: Factory) {
-        let plugins = Plugins::new(&[&Scripted(factory), &Converters]);
-        self.runtime = Runtime::new(Arc::new(plugins), Arc::new(self.broker.clone()), Deadline::default());
+        self.restart_with(factory, &[]);
+    }
+
+    /// The same with further plugins.
+    pub(super) fn restart_with(&mut self, factory: Factory, more: &[(&'static str, Factory)]) {
+        let own = [("test.ScriptedConnector", factory), self.touchy.plugin()];
+        let plugins = Plugins::new(&[&Scripted([&own, more].concat()), &Converters]);
+        let broker = TroubledBroker { memory: self.broker.clone(), troubles: Arc::clone(&self.troubles) };
+        self.runtime = Runtime::new(Arc::new(plugins), Arc::new(broker), Deadline::default());
     }
 
     pub(super) fn spec(&self, task: Option<u32>, connector: &[(&str, &str)]) -> TaskSpec {

@@ -8,19 +8,27 @@ use data_plane_connector_api::{
     Config, ConfigDef, ConnectError, Connector, ConnectorContext, Factory, SinkOffsets, SinkTask, SinkTaskContext,
     TopicPartition,
 };
-use data_plane_record::RecordBatch;
+use data_plane_record::{RecordBatch, Row};
 use parking_lot::Mutex;
 
 use super::harness::{Unit, Worker, eventually};
 use crate::task::{RunState, Target};
 
 #[derive(Default)]
-struct Script {
-    values: Mutex<Vec<String>>,
-    calls: Mutex<Vec<String>>,
-    refusals: Mutex<Vec<ConnectError>>,
-    fails_flush: AtomicBool,
+pub(super) struct Script {
+    pub(super) values: Mutex<Vec<String>>,
+    pub(super) calls: Mutex<Vec<String>>,
+    /// Raised by the next puts, the last first.
+    pub(super) refusals: Mutex<Vec<ConnectError>>,
+    /// Values that no put takes for now.
+    pub(super) refused: Mutex<Vec<String>>,
+    pub(super) fails_flush: AtomicBool,
+    /// Called with each batch before it is taken.
+    pub(super) on_put: Mutex<Option<OnPut>>,
 }
+
+/// What a test does within `put`.
+pub(super) type OnPut = Box<dyn FnMut(&RecordBatch, &dyn SinkTaskContext) -> Result<(), ConnectError> + Send>;
 
 struct NoConnector;
 
@@ -39,7 +47,7 @@ impl Connector for NoConnector {
     }
 }
 
-struct Collector(Arc<Script>);
+struct Collector(Arc<Script>, Option<Arc<dyn SinkTaskContext>>);
 
 fn names(partitions: &[TopicPartition]) -> String {
     let names: Vec<String> =
@@ -53,6 +61,7 @@ impl SinkTask for Collector {
     }
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, _: &Config) -> Result<(), ConnectError> {
         context.set_retry_timeout(Duration::from_millis(5));
+        self.1 = Some(context);
         Ok(())
     }
     fn open(&mut self, partitions: &[TopicPartition]) -> Result<(), ConnectError> {
@@ -65,6 +74,16 @@ impl SinkTask for Collector {
         }
         if let Some(error) = self.0.refusals.lock().pop() {
             return Err(error);
+        }
+        if let (Some(on_put), Some(context)) = (&mut *self.0.on_put.lock(), &self.1) {
+            on_put(batch, &**context)?;
+        }
+        let text = |row: &Row| row.value.as_str(&batch.arena).unwrap_or("?").to_owned();
+        if batch.rows().iter().any(|row| self.0.refused.lock().contains(&text(row))) {
+            if let Some(context) = &self.1 {
+                context.set_retry_timeout(Duration::from_millis(5));
+            }
+            return Err(ConnectError::retriable("refused for now"));
         }
         for row in batch.rows() {
             self.0.values.lock().push(row.value.as_str(&batch.arena).unwrap_or("?").to_owned());
@@ -87,23 +106,23 @@ impl SinkTask for Collector {
     }
 }
 
-fn worker() -> (Worker, Arc<Script>) {
+pub(super) fn worker() -> (Worker, Arc<Script>) {
     let script = Arc::new(Script::default());
     let shared = Arc::clone(&script);
     let factory = Factory::Sink {
         connector: Arc::new(|| Box::new(NoConnector)),
-        task: Arc::new(move || Box::new(Collector(Arc::clone(&shared)))),
+        task: Arc::new(move || Box::new(Collector(Arc::clone(&shared), None))),
     };
     (Worker::new(factory), script)
 }
 
-async fn start(worker: &Worker, task: u32) -> Unit {
+pub(super) async fn start(worker: &Worker, task: u32) -> Unit {
     let mut unit = worker.spawn(worker.spec(Some(task), &[("topics", "t")]));
     unit.until(RunState::Running).await;
     unit
 }
 
-async fn collected(script: &Script, expected: &[&str]) {
+pub(super) async fn collected(script: &Script, expected: &[&str]) {
     eventually("all values are put", || script.values.lock().len() >= expected.len()).await;
     assert_eq!(*script.values.lock(), expected);
 }

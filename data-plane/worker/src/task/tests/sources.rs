@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use data_plane_broker::BrokerError;
 use data_plane_connector_api::{
-    Config, ConfigDef, ConnectError, Connector, ConnectorContext, Factory, Poll, SourceTask, SourceTaskContext,
-    SourceTaskControl,
+    Config, ConfigDef, ConnectError, Connector, ConnectorContext, Factory, Poll, RecordAck, SourceTask,
+    SourceTaskContext, SourceTaskControl,
 };
 use data_plane_record::{OffsetMap, Position, RecordBatch, Row, RunHead, Schema, SourcePartition, Value};
 use parking_lot::Mutex;
@@ -19,14 +19,17 @@ use crate::task::{RunState, Target, TaskEvent};
 #[derive(Default)]
 pub(super) struct Script {
     /// Records up to this number may be polled.
-    limit: AtomicI64,
+    pub(super) limit: AtomicI64,
     polled: AtomicI64,
-    started_at: Mutex<Vec<i64>>,
+    pub(super) started_at: Mutex<Vec<i64>>,
     failures: Mutex<Vec<ConnectError>>,
     hangs: AtomicBool,
     panics: AtomicBool,
     is_stopped: AtomicBool,
     commits: AtomicI64,
+    pub(super) wants_acks: AtomicBool,
+    /// Offsets of records that were done, and whether they were produced.
+    pub(super) acks: Mutex<Vec<(i64, bool)>>,
 }
 
 struct Idle;
@@ -52,6 +55,11 @@ impl SourceTaskControl for Control {
     fn stop(&self) {}
     fn commit(&self) -> Result<(), ConnectError> {
         self.0.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+    fn record_done(&self, ack: &RecordAck) -> Result<(), ConnectError> {
+        let offset = ack.offset.as_ref().and_then(|offset| offset.get("n")?.as_int()).unwrap_or(-1);
+        self.0.acks.lock().push((offset, ack.produced_to.is_some()));
         Ok(())
     }
 }
@@ -98,12 +106,16 @@ impl SourceTask for Counter {
         Arc::new(Control(Arc::clone(&self.script)))
     }
 
+    fn wants_record_acks(&self) -> bool {
+        self.script.wants_acks.load(Ordering::Relaxed)
+    }
+
     fn stop(&mut self) {
         self.script.is_stopped.store(true, Ordering::Relaxed);
     }
 }
 
-fn factory(script: &Arc<Script>) -> Factory {
+pub(super) fn factory(script: &Arc<Script>) -> Factory {
     let script = Arc::clone(script);
     Factory::Source {
         connector: Arc::new(|| Box::new(Idle)),
@@ -120,7 +132,7 @@ fn factory(script: &Arc<Script>) -> Factory {
     }
 }
 
-fn worker(limit: i64) -> (Worker, Arc<Script>) {
+pub(super) fn worker(limit: i64) -> (Worker, Arc<Script>) {
     let script = Arc::new(Script { limit: AtomicI64::new(limit), ..Script::default() });
     (Worker::new(factory(&script)), script)
 }
@@ -129,11 +141,11 @@ fn start(worker: &Worker) -> Unit {
     worker.spawn(worker.spec(Some(0), &[]))
 }
 
-fn numbers(range: std::ops::RangeInclusive<i64>) -> Vec<String> {
+pub(super) fn numbers(range: std::ops::RangeInclusive<i64>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-fn stored_offsets(worker: &Worker) -> Vec<String> {
+pub(super) fn stored_offsets(worker: &Worker) -> Vec<String> {
     worker.values("offsets")
 }
 
