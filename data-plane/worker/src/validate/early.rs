@@ -48,7 +48,9 @@ pub(super) fn find(
 /// An error of a key that validation has not found already.
 fn add_once(validated: &mut Validated, key: &str, error: String) {
     if !validated.values.iter().any(|value| value.errors.contains(&error)) {
-        let named = named_key(&error).filter(|named| validated.values.iter().any(|value| value.name == *named));
+        let is_shown = |named: &String| validated.values.iter().any(|value| value.name == *named);
+        // Keys of groups are not all known: they are shown once they are wrong.
+        let named = named_key(&error).filter(|named| is_shown(named) || named.starts_with("topic.creation."));
         let key = named.unwrap_or_else(|| key.to_owned());
         validated.add_error(&key, error);
     }
