@@ -9,6 +9,7 @@ mod connector;
 mod converter;
 mod error;
 pub mod java_regex;
+pub mod lossy;
 mod plugin;
 mod provider;
 mod sink;
@@ -23,6 +24,7 @@ pub use connector::{
 pub use converter::{Converter, ConverterRole, HeaderConverter};
 pub use error::{Cause, ConnectError};
 pub use java_regex::JavaRegex;
+pub use lossy::Losses;
 pub use plugin::{Factory, Make, Plugin, PluginKind, PluginSource, Plugins, UnknownPlugin};
 pub use provider::{ConfigData, ConfigProvider};
 pub use sink::{

@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Validator, Width};
-use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
+use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole, Losses};
 use data_plane_record::jackson::{self, BorrowedJson, JsonTree};
 use data_plane_record::{Arena, Schema, Span, Value};
 
 mod logical;
+mod losses;
 mod read;
 mod schema;
 mod write;
@@ -77,6 +78,7 @@ pub(crate) fn config_def() -> ConfigDef {
 struct Options {
     numeric_decimals: bool,
     replace_null_with_default: bool,
+    losses: Losses,
 }
 
 /// `org.apache.kafka.connect.json.JsonConverter`.
@@ -104,7 +106,7 @@ impl Default for JsonConverter {
     fn default() -> Self {
         Self {
             schemas_enabled: true,
-            options: Options { numeric_decimals: false, replace_null_with_default: true },
+            options: Options { numeric_decimals: false, replace_null_with_default: true, losses: Losses::Allow },
             cache_size: 1000,
             fixed_schema: None,
             current: None,
@@ -177,15 +179,20 @@ impl JsonConverter {
     }
 
     fn read(&mut self, bytes: &[u8], arena: &Arena) -> Result<Value, ConnectError> {
-        if let Some(payload) = self.read_known(bytes) {
+        let losses = self.options.losses;
+        if !losses.are_refused()
+            && let Some(payload) = self.read_known(bytes)
+        {
             return read::value(self.current.as_ref(), &payload, self.options, arena);
         }
-        let json = jackson::read_borrowed(bytes).map_err(|error| {
+        let (json, has_rest) = jackson::read_and_rest(bytes).map_err(|error| {
             not_json(&error, "Converting byte[] to Kafka Connect data failed due to serialization error: ")
         })?;
+        let becomes = || "the first value in it".to_owned();
+        losses.check(|| !has_rest, || String::from_utf8_lossy(bytes).into_owned(), becomes)?;
         if !self.schemas_enabled {
             self.current = None;
-            return Ok(json.map_or(Value::Null, |json| json.to_value_in(arena)));
+            return read::value(None, json.as_ref().unwrap_or(&JsonTree::Null), self.options, arena);
         }
         if let Some(schema) = &self.fixed_schema {
             self.current = Some(schema.clone());
@@ -230,6 +237,7 @@ impl Converter for JsonConverter {
         self.options = Options {
             numeric_decimals: parsed.text(DECIMAL_FORMAT).is_some_and(|text| text.eq_ignore_ascii_case("NUMERIC")),
             replace_null_with_default: parsed.flag(REPLACE_NULL),
+            losses: Losses::parse(config)?,
         };
         let content = parsed.text(SCHEMA_CONTENT).unwrap_or_default();
         let json = jackson::read_borrowed(content.as_bytes()).map_err(|error| {

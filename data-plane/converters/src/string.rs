@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigKey, ConfigType, Importance, Width};
-use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole};
+use data_plane_connector_api::{Config, ConfigDef, ConnectError, Converter, ConverterRole, Losses};
+use data_plane_record::exact::{contains, shown};
 use data_plane_record::{Arena, Schema, Span, Value, java_text};
 
 use crate::charset::Charset;
@@ -28,12 +29,14 @@ pub(crate) fn config_def() -> ConfigDef {
 #[derive(Clone, Debug, Default)]
 pub struct StringConverter {
     charset: Charset,
+    losses: Losses,
     scratch: Vec<u8>,
 }
 
 impl Converter for StringConverter {
     fn configure(&mut self, config: &Config, role: ConverterRole) -> Result<(), ConnectError> {
         let parsed = crate::parse(&config_def(), config, role)?;
+        self.losses = Losses::parse(config)?;
         let name = parsed.text(ENCODING).unwrap_or_default();
         self.charset = Charset::named(name).ok_or_else(|| {
             let legal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+.:_".contains(&b));
@@ -65,12 +68,19 @@ impl Converter for StringConverter {
                 _ => {}
             }
         }
+        let has_bytes =
+            |value: &Value| contains(value, &|value| value.as_bytes(arena).is_some() && value.as_str(arena).is_none());
+        self.losses.check(|| !has_bytes(value), || "bytes".to_owned(), || shown(value, arena))?;
         self.scratch.clear();
         java_text::write_value(value, arena, &mut self.scratch);
         if self.charset == Charset::Utf8 {
             return Ok(Some(arena.push(&self.scratch)));
         }
-        Ok(Some(arena.push(&self.charset.encode(&String::from_utf8_lossy(&self.scratch)))))
+        let text = String::from_utf8_lossy(&self.scratch);
+        let encoded = self.charset.encode(&text);
+        let becomes = || self.charset.decode(&encoded);
+        self.losses.check(|| becomes() == text, || text.clone().into_owned(), becomes)?;
+        Ok(Some(arena.push(&encoded)))
     }
 
     fn to_connect(
@@ -84,7 +94,12 @@ impl Converter for StringConverter {
             Some(span) if self.charset == Charset::Utf8 && std::str::from_utf8(arena.get(span)).is_ok() => {
                 Value::StringSpan(span)
             }
-            Some(span) => Value::String(self.charset.decode(arena.get(span)).into()),
+            Some(span) => {
+                let text = self.charset.decode(arena.get(span));
+                let is_kept = || !text.contains(char::REPLACEMENT_CHARACTER);
+                self.losses.check(is_kept, || "malformed text".to_owned(), || text.clone())?;
+                Value::String(text.into())
+            }
         };
         Ok((Some(Schema::optional_string()), value))
     }

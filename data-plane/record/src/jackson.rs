@@ -6,8 +6,8 @@ mod tree;
 use crate::java_text;
 
 pub use read::{
-    DEEPEST, JsonError, LONGEST_NAME, LONGEST_NUMBER, LONGEST_STRING, read, read_borrowed, read_last_member,
-    second_member,
+    DEEPEST, JsonError, LONGEST_NAME, LONGEST_NUMBER, LONGEST_STRING, read, read_and_rest, read_borrowed,
+    read_last_member, second_member,
 };
 pub use tree::{BorrowedJson, Json, JsonTree, text_value};
 

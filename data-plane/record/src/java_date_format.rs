@@ -17,6 +17,8 @@ use std::fmt;
 pub(crate) use calendar::first_of_month;
 use compile::Part;
 
+use crate::values::with_ascii_digits;
+
 /// A pattern that Java refuses, in its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IllegalDatePattern(pub String);
@@ -71,7 +73,17 @@ impl JavaDateFormat {
     /// The moment that a text says, in milliseconds since the epoch; `None` for Java's `ParseException`.
     #[must_use]
     pub fn parse(&self, text: &str) -> Option<i64> {
-        parse::parse(&self.parts, self.century_start_ms, text)
+        let text = with_ascii_digits(text);
+        parse::parse(&self.parts, self.century_start_ms, &text).map(|(millis, _)| millis)
+    }
+
+    /// Whether a text says a moment without being read leniently: all of it is read, no field is beyond its range or contradicts
+    /// another, and the day is a Gregorian one.
+    #[must_use]
+    pub fn parses_exactly(&self, text: &str) -> bool {
+        let text = with_ascii_digits(text);
+        let parsed = parse::parse(&self.parts, self.century_start_ms, &text);
+        parsed.is_some_and(|(millis, reader)| reader.is_exact(millis))
     }
 }
 

@@ -58,6 +58,7 @@
 
 mod arena;
 mod batch;
+pub mod exact;
 pub mod jackson;
 pub mod java_date_format;
 pub mod java_text;

@@ -22,7 +22,7 @@ pub use convert::{
 };
 pub use digits::with_ascii_digits;
 pub use infer::infer_schema;
-pub use parse::{DEEPEST, parse_string};
+pub use parse::{DEEPEST, parse_string, parse_string_exactly};
 pub use text::{to_string, write_string};
 
 /// `SchemaAndValue`.
@@ -48,6 +48,13 @@ pub enum ConversionError {
         /// What happened.
         message: String,
     },
+    /// What [`parse_string_exactly`] refuses: text that would not be kept.
+    Lossy {
+        /// The text.
+        text: String,
+        /// What Connect makes of it.
+        becomes: String,
+    },
     /// Text that is nested deeper than [`DEEPEST`]; a stack overflow in Connect.
     TooDeep,
 }
@@ -57,7 +64,7 @@ impl ConversionError {
     #[must_use]
     pub fn java_class(&self) -> &'static str {
         match self {
-            Self::Data(_) => "org.apache.kafka.connect.errors.DataException",
+            Self::Data(_) | Self::Lossy { .. } => "org.apache.kafka.connect.errors.DataException",
             Self::SchemaBuilder(_) => "org.apache.kafka.connect.errors.SchemaBuilderException",
             Self::Java { class, .. } => class,
             Self::TooDeep => "java.lang.StackOverflowError",
@@ -71,6 +78,7 @@ impl fmt::Display for ConversionError {
             Self::Data(message) | Self::SchemaBuilder(message) | Self::Java { message, .. } => {
                 formatter.write_str(message)
             }
+            Self::Lossy { text, becomes } => write!(formatter, "{text} would become {becomes}"),
             Self::TooDeep => write!(formatter, "text is nested deeper than {DEEPEST} levels"),
         }
     }

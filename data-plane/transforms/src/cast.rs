@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{CastSpec, ConfigType, Importance, Validator, cast_spec};
-use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
+use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, Losses, RecordTransform, Verdict};
 use data_plane_record::{Arena, Field, OpenRecord, Schema, SchemaType, Side, Struct, Value};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
@@ -27,22 +27,29 @@ type Casts = BTreeMap<String, SchemaType>;
 pub(crate) struct Cast {
     side: Side,
     spec: CastSpec,
+    losses: Losses,
     with_defaults: bool,
     schemas: SchemaCache<Arc<Schema>>,
 }
 
 impl Cast {
     pub(crate) fn new(side: Side) -> Self {
-        Self { side, spec: CastSpec::Fields(Casts::new()), with_defaults: true, schemas: SchemaCache::default() }
+        Self {
+            side,
+            spec: CastSpec::Fields(Casts::new()),
+            losses: Losses::Allow,
+            with_defaults: true,
+            schemas: SchemaCache::default(),
+        }
     }
 }
 
-fn cast_map(record: &mut OpenRecord<'_>, side: Side, casts: &Casts) -> Result<(), ConnectError> {
+fn cast_map(record: &mut OpenRecord<'_>, side: Side, casts: &Casts, losses: Losses) -> Result<(), ConnectError> {
     let map = require_map(record.value(side), PURPOSE)?;
     let mut values = Vec::with_capacity(casts.len());
     for (field, kind) in casts {
         let value = map.get_str(record.arena, field).unwrap_or(&Value::Null);
-        values.push((field, convert(None, value, *kind, record.arena)?));
+        values.push((field, convert(None, value, *kind, losses, record.arena)?));
     }
     let mut map = into_map(take(record, side));
     for (field, value) in values {
@@ -61,6 +68,7 @@ fn cast_values(
     to: &Schema,
     casts: &Casts,
     with_defaults: bool,
+    losses: Losses,
     arena: &Arena,
 ) -> Result<Vec<(usize, Value)>, ConnectError> {
     let mut values = Vec::with_capacity(casts.len());
@@ -70,7 +78,7 @@ fn cast_values(
         match casts.get(&*field.name) {
             None => check_field(target()?, value)?,
             Some(&kind) => {
-                let value = convert(Some(&field.schema), value, kind, arena)?;
+                let value = convert(Some(&field.schema), value, kind, losses, arena)?;
                 check_field(target()?, &value)?;
                 values.push((index, value));
             }
@@ -111,20 +119,20 @@ fn put_under(held: &mut Struct, to: Arc<Schema>, cast: Vec<(usize, Value)>, with
 }
 
 /// The schema of a value that is cast as a whole: a logical name stays, which Connect's casts of fields drop.
-fn whole_schema(schema: &Schema, kind: SchemaType, arena: &Arena) -> Result<Arc<Schema>, ConnectError> {
+fn whole_schema(schema: &Schema, kind: SchemaType, losses: Losses, arena: &Arena) -> Result<Arc<Schema>, ConnectError> {
     let mut builder = copy_basics(schema, Schema::builder(kind));
     if schema.optional {
         builder = builder.optional();
     }
     if let Some(default) = &schema.default {
-        let default = convert(Some(schema), default, kind, arena)?.to_owned_value(arena);
+        let default = convert(Some(schema), default, kind, losses, arena)?.to_owned_value(arena);
         builder = with_default(builder, default)?;
     }
     Ok(builder.build())
 }
 
 /// The schema of a struct with some of its fields cast.
-fn fields_schema(schema: &Schema, casts: &Casts, arena: &Arena) -> Result<Arc<Schema>, ConnectError> {
+fn fields_schema(schema: &Schema, casts: &Casts, losses: Losses, arena: &Arena) -> Result<Arc<Schema>, ConnectError> {
     let mut builder = StructBuilder::like(schema);
     for field in fields(schema)? {
         let Some(&kind) = casts.get(&*field.name) else {
@@ -136,7 +144,7 @@ fn fields_schema(schema: &Schema, casts: &Casts, arena: &Arena) -> Result<Arc<Sc
             cast = cast.optional();
         }
         if let Some(default) = &field.schema.default {
-            let default = convert(Some(&field.schema), default, kind, arena)?.to_owned_value(arena);
+            let default = convert(Some(&field.schema), default, kind, losses, arena)?.to_owned_value(arena);
             cast = with_default(cast, default)?;
         }
         builder = builder.field(Arc::clone(&field.name), &cast.build())?;
@@ -147,7 +155,7 @@ fn fields_schema(schema: &Schema, casts: &Casts, arena: &Arena) -> Result<Arc<Sc
     }
     if let Some(default) = &schema.default {
         // Connect casts the default as a whole, which no struct can be.
-        builder = with_default(builder, convert(Some(schema), default, SchemaType::Struct, arena)?)?;
+        builder = with_default(builder, convert(Some(schema), default, SchemaType::Struct, losses, arena)?)?;
     }
     Ok(builder.build())
 }
@@ -160,6 +168,7 @@ impl RecordTransform for Cast {
     fn configure(&mut self, config: &Config) -> Result<(), ConnectError> {
         let parsed = self.config_def().parse(config)?;
         self.spec = cast_spec(parsed.list("spec"))?;
+        self.losses = Losses::parse(config)?;
         self.with_defaults = parsed.flag(REPLACE_NULL);
         Ok(())
     }
@@ -179,27 +188,27 @@ impl RecordTransform for Cast {
     }
 
     fn apply(&mut self, record: &mut OpenRecord<'_>) -> Result<Verdict, ConnectError> {
-        let Self { side, spec, with_defaults, schemas } = self;
-        let (side, with_defaults) = (*side, *with_defaults);
+        let Self { side, spec, losses, with_defaults, schemas } = self;
+        let (side, losses, with_defaults) = (*side, *losses, *with_defaults);
         let value = record.value(side);
         if value.is_null() {
             return Ok(Verdict::Keep);
         }
         match (spec, record.schema(side)) {
             (CastSpec::Whole(kind), None) => {
-                let value = convert(None, value, *kind, record.arena)?;
+                let value = convert(None, value, *kind, losses, record.arena)?;
                 *record.value_mut(side) = value;
             }
             (CastSpec::Whole(kind), Some(schema)) => {
-                let to = schemas.get(schema, |schema| whole_schema(schema, *kind, record.arena))?;
-                let value = convert(Some(schema), value, *kind, record.arena)?;
+                let to = schemas.get(schema, |schema| whole_schema(schema, *kind, losses, record.arena))?;
+                let value = convert(Some(schema), value, *kind, losses, record.arena)?;
                 record.set(side, Some(Arc::clone(to)), value);
             }
-            (CastSpec::Fields(casts), None) => cast_map(record, side, casts)?,
+            (CastSpec::Fields(casts), None) => cast_map(record, side, casts, losses)?,
             (CastSpec::Fields(casts), Some(schema)) => {
-                let to = schemas.get(schema, |schema| fields_schema(schema, casts, record.arena))?;
+                let to = schemas.get(schema, |schema| fields_schema(schema, casts, losses, record.arena))?;
                 let held = require_struct(value, PURPOSE)?;
-                let cast = cast_values(held, to, casts, with_defaults, record.arena)?;
+                let cast = cast_values(held, to, casts, with_defaults, losses, record.arena)?;
                 let mut held = into_struct(take(record, side));
                 put_under(&mut held, Arc::clone(to), cast, with_defaults);
                 record.set(side, Some(Arc::clone(to)), Value::Struct(held));

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use data_plane_connector_api::config_def::{ConfigType, Importance, Validator};
-use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
-use data_plane_record::values::parse_string;
+use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, Losses, RecordTransform, Verdict};
+use data_plane_record::values::{parse_string, parse_string_exactly};
 use data_plane_record::{OpenRecord, Schema, Value};
-
-use crate::requirements::conversion_failed;
 
 /// Adds a header.
 #[derive(Debug, Default)]
@@ -25,8 +23,11 @@ impl RecordTransform for InsertHeader {
     fn configure(&mut self, config: &Config) -> Result<(), ConnectError> {
         let parsed = self.config_def().parse(config)?;
         self.key = parsed.text("header").unwrap_or_default().to_owned();
-        let literal = parse_string(parsed.text("value.literal").unwrap_or_default());
-        let literal = literal.map_err(|error| conversion_failed(&error))?;
+        let text = parsed.text("value.literal").unwrap_or_default();
+        let literal = match Losses::parse(config)? {
+            Losses::Allow => parse_string(text)?,
+            Losses::Fail => parse_string_exactly(text)?,
+        };
         (self.schema, self.value) =
             literal.map_or((None, Value::Null), |literal| (Some(literal.schema), literal.value));
         Ok(())

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use data_plane_connector_api::config_def::{ConfigType, Importance, Validator};
-use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
+use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, Losses, RecordTransform, Verdict};
+use data_plane_record::exact::{keeps_number, shown};
 use data_plane_record::values::with_ascii_digits;
 use data_plane_record::values::{ConversionError, to_byte, to_double, to_float, to_integer, to_long, to_short};
 use data_plane_record::{Arena, Decimal, OpenRecord, Side, Value, ValueMap};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
-use crate::requirements::{conversion_failed, into_map, require_map, require_struct, take};
+use crate::requirements::{into_map, require_map, require_struct, take};
 use crate::sided;
 use crate::structs::{check_field, effective, fill_default};
 
@@ -21,6 +22,7 @@ pub(crate) struct MaskField {
     side: Side,
     fields: BTreeSet<String>,
     mask: Mask,
+    losses: Losses,
     with_defaults: bool,
 }
 
@@ -33,7 +35,7 @@ enum Mask {
 
 impl MaskField {
     pub(crate) fn new(side: Side) -> Self {
-        Self { side, fields: BTreeSet::new(), mask: Mask::Zero, with_defaults: true }
+        Self { side, fields: BTreeSet::new(), mask: Mask::Zero, losses: Losses::Allow, with_defaults: true }
     }
 
     fn mask_map(&self, record: &mut OpenRecord<'_>) -> Result<(), ConnectError> {
@@ -41,7 +43,7 @@ impl MaskField {
         let mut masked = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let value = map.get_str(record.arena, field).unwrap_or(&Value::Null);
-            masked.push((field, self.mask.of(value)?));
+            masked.push((field, self.mask.of(value, self.losses)?));
         }
         let mut map = into_map(take(record, self.side));
         for (field, value) in masked {
@@ -60,7 +62,7 @@ impl MaskField {
         for (index, (field, value)) in held.schema.fields().iter().zip(&held.values).enumerate() {
             let value = effective(field, value, self.with_defaults);
             if self.fields.contains(&*field.name) {
-                let mask = self.mask.of(value)?;
+                let mask = self.mask.of(value, self.losses)?;
                 check_field(field, &mask)?;
                 masked.push((index, mask));
             } else {
@@ -80,11 +82,16 @@ impl MaskField {
 }
 
 impl Mask {
-    fn of(&self, value: &Value) -> Result<Value, ConnectError> {
+    fn of(&self, value: &Value, losses: Losses) -> Result<Value, ConnectError> {
         match self {
             _ if value.is_null() => Ok(Value::Null),
             Self::Zero => zero(value),
-            Self::Text(text) => replacement(value, text),
+            Self::Text(text) => {
+                let put = replacement(value, text)?;
+                let is_kept = || keeps_number(&Value::String(text.as_str().into()), &put, &Arena::default());
+                losses.check(is_kept, || text.clone(), || shown(&put, &Arena::default()))?;
+                Ok(put)
+            }
         }
     }
 }
@@ -134,7 +141,7 @@ fn replacement(value: &Value, text: &str) -> Result<Value, ConnectError> {
     };
     converted.map_err(|error| match error {
         ConversionError::Java { class: "java.lang.NumberFormatException", .. } => no_number(text),
-        error => conversion_failed(&error),
+        error => error.into(),
     })
 }
 
@@ -151,6 +158,7 @@ impl RecordTransform for MaskField {
         let parsed = self.config_def().parse(config)?;
         self.fields = parsed.list("fields").iter().cloned().collect();
         self.mask = parsed.text("replacement").map_or(Mask::Zero, |text| Mask::Text(text.to_owned()));
+        self.losses = Losses::parse(config)?;
         self.with_defaults = parsed.flag(REPLACE_NULL);
         Ok(())
     }

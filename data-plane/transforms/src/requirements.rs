@@ -1,7 +1,7 @@
 //! What transforms require of a record's key or value, with the texts of Connect's `Requirements`.
 
 use data_plane_connector_api::ConnectError;
-use data_plane_record::{OpenRecord, Side, Struct, Value, ValueMap, values::ConversionError};
+use data_plane_record::{OpenRecord, Side, Struct, Value, ValueMap};
 
 /// The map that a schemaless value must be.
 pub(crate) fn require_map<'a>(value: &'a Value, purpose: &str) -> Result<&'a ValueMap, ConnectError> {
@@ -44,9 +44,4 @@ pub(crate) fn into_struct(value: Value) -> Box<Struct> {
 pub(crate) fn into_map(value: Value) -> Box<ValueMap> {
     let Value::Map(map) = value else { unreachable!("required to be a map before") };
     map
-}
-
-/// A failed conversion as the exception that Connect throws.
-pub(crate) fn conversion_failed(error: &ConversionError) -> ConnectError {
-    ConnectError::new(error.java_class(), error.to_string())
 }

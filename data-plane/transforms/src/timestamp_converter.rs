@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_plane_connector_api::config_def::{ConfigType, Importance, Validator};
-use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, RecordTransform, Verdict};
+use data_plane_connector_api::{Config, ConfigDef, ConfigKey, ConnectError, Losses, RecordTransform, Verdict};
 use data_plane_record::{Arena, Field, JavaDateFormat, OpenRecord, Schema, Side, Struct, Value};
 
 use crate::replace_null::{REPLACE_NULL, replace_null_key};
@@ -194,7 +194,8 @@ impl RecordTransform for TimestampConverter {
                 )));
             }
         };
-        self.forms = Forms { target, format, precision: Precision::named(text("unix.precision")) };
+        let precision = Precision::named(text("unix.precision"));
+        self.forms = Forms { target, format, precision, losses: Losses::parse(config)? };
         self.field = text("field").to_owned();
         self.with_defaults = parsed.flag(REPLACE_NULL);
         self.schemas = SchemaCache::default();

@@ -76,7 +76,12 @@ impl Logical {
                     "Kafka Connect Date type should not have any time fields set to non-zero values.",
                 ));
             }
-            (Self::Date, Value::DateTime(millis)) => i64::from((millis / MILLIS_PER_DAY) as i32),
+            (Self::Date, Value::DateTime(millis)) => {
+                let (days, wrapped) = (millis / MILLIS_PER_DAY, (millis / MILLIS_PER_DAY) as i32);
+                let is_kept = || days == i64::from(wrapped);
+                options.losses.check(is_kept, || format!("day {days}"), || wrapped.to_string())?;
+                i64::from(wrapped)
+            }
             (Self::Time, Value::DateTime(millis)) if !(0..=MILLIS_PER_DAY).contains(millis) => {
                 return Err(ConnectError::data(
                     "Kafka Connect Time type should not have any date fields set to non-zero values.",

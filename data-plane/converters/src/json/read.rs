@@ -7,7 +7,7 @@ use data_plane_connector_api::ConnectError;
 use data_plane_record::jackson::{self, BorrowedJson, JsonTree, text_value};
 use data_plane_record::{Arena, Schema, SchemaType, Struct, Value, ValueMap};
 
-use super::{Options, logical};
+use super::{Options, logical, losses};
 
 /// Jackson's `JsonNodeType` of a value.
 pub(super) fn node_type(json: &BorrowedJson<'_>) -> &'static str {
@@ -28,7 +28,12 @@ pub(super) fn value(
     options: Options,
     arena: &Arena,
 ) -> Result<Value, ConnectError> {
-    let Some(schema) = schema else { return Ok(json.to_value_in(arena)) };
+    let Some(schema) = schema else {
+        if options.losses.are_refused() {
+            losses::check(None, json, &Value::Null, arena)?;
+        }
+        return Ok(json.to_value_in(arena));
+    };
     if *json == JsonTree::Null {
         return match &schema.default {
             Some(default) if options.replace_null_with_default => Ok(default.clone()),
@@ -40,9 +45,13 @@ pub(super) fn value(
         };
     }
     if let Some(logical) = logical::of(schema) {
-        return logical.read(schema, json);
+        let value = logical.read(schema, json)?;
+        if options.losses.are_refused() {
+            losses::check(Some(schema), json, &value, arena)?;
+        }
+        return Ok(value);
     }
-    Ok(match schema.kind {
+    let value = match schema.kind {
         SchemaType::Boolean => Value::Boolean(*json == JsonTree::Boolean(true)),
         SchemaType::Int8 => Value::Int8(json.long_value() as i8),
         SchemaType::Int16 => Value::Int16(json.long_value() as i16),
@@ -70,8 +79,12 @@ pub(super) fn value(
             Value::Array(Box::new(items))
         }
         SchemaType::Map => Value::Map(Box::new(map(schema, json, options, arena)?)),
-        SchemaType::Struct => return structure(schema, json, options, arena),
-    })
+        SchemaType::Struct => structure(schema, json, options, arena)?,
+    };
+    if options.losses.are_refused() {
+        losses::check(Some(schema), json, &value, arena)?;
+    }
+    Ok(value)
 }
 
 /// What Jackson iterates over: items of an array, values of an object, nothing otherwise.

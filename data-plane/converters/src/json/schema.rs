@@ -6,7 +6,7 @@ use data_plane_connector_api::ConnectError;
 use data_plane_record::jackson::{self, BorrowedJson, JsonTree};
 use data_plane_record::{Arena, Schema, SchemaBuilder, SchemaType};
 
-use super::{Options, read, write};
+use super::{Options, losses, read, write};
 
 /// Types by their names in JSON; only the floats differ from Connect's own.
 fn type_name(kind: SchemaType) -> &'static str {
@@ -105,6 +105,9 @@ pub(super) fn read(json: &BorrowedJson<'_>, options: Options) -> Result<Arc<Sche
         return Err(ConnectError::data("Schema must contain 'type' field"));
     };
     let kind = type_named(type_text).ok_or_else(|| ConnectError::data(format!("Unknown schema type: {type_text}")))?;
+    if options.losses.are_refused() {
+        losses::check_schema(json)?;
+    }
     let mut builder = match kind {
         SchemaType::Array => {
             SchemaBuilder::array(part(json, "items", "Array schema did not specify the element type", options)?)

@@ -126,6 +126,8 @@ fn map(
             let mut text = Vec::new();
             value(keys, key, options, arena, &mut text)?;
             let quoted = text.starts_with(b"\"");
+            let shown = || "the text null".to_owned();
+            options.losses.check(|| quoted, || "a null key".to_owned(), shown)?;
             out.extend_from_slice(if quoted { b"" } else { b"\"" });
             out.extend_from_slice(&text);
             out.extend_from_slice(if quoted { b"" } else { b"\"" });

@@ -1,5 +1,6 @@
 //! How the converters are found. What they do is compared with Kafka Connect by deploy/golden.
 
+mod lossy;
 mod properties;
 
 use data_plane_connector_api::{PluginKind, Plugins};

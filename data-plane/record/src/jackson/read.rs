@@ -48,13 +48,21 @@ pub fn read(bytes: &[u8]) -> Result<Option<Json>, JsonError> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_borrowed(bytes: &[u8]) -> Result<Option<BorrowedJson<'_>>, JsonError> {
+    read_and_rest(bytes).map(|(json, _)| json)
+}
+
+/// As [`read_borrowed`]; gives also whether anything but white space follows the value, which Jackson does not look at.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_and_rest(bytes: &[u8]) -> Result<(Option<BorrowedJson<'_>>, bool), JsonError> {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let text: Result<String, _> = char::decode_utf16(pairs.iter().map(|&pair| unit(pair))).collect();
         match text {
             Ok(text) if odd.is_empty() => {
-                let json = read_utf8(text.as_bytes())?;
-                Ok(json.map(|json| json.map_text(&mut |text| Cow::Owned(text.into_owned()))))
+                let (json, has_rest) = read_utf8(text.as_bytes())?;
+                Ok((json.map(|json| json.map_text(&mut |text| Cow::Owned(text.into_owned()))), has_rest))
             }
             _ => Err(JsonError { problem: "malformed UTF-16".to_owned(), at: 0 }),
         }
@@ -91,18 +99,19 @@ pub fn read_last_member(bytes: &[u8], from: usize) -> Option<BorrowedJson<'_>> {
     Some(value)
 }
 
-fn read_utf8(bytes: &[u8]) -> Result<Option<BorrowedJson<'_>>, JsonError> {
+fn read_utf8(bytes: &[u8]) -> Result<(Option<BorrowedJson<'_>>, bool), JsonError> {
     let mut reader = Reader { bytes, at: 0 };
     reader.skip_white_space();
     if reader.peek().is_none() {
-        return Ok(None);
+        return Ok((None, false));
     }
     let value = reader.value(0)?;
     let is_number = matches!(value, JsonTree::Integer(_) | JsonTree::Float(_));
     if is_number && reader.peek().is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\n' | b'\r')) {
         return reader.fail("a number followed by something else");
     }
-    Ok(Some(value))
+    reader.skip_white_space();
+    Ok((Some(value), reader.peek().is_some()))
 }
 
 type Entry<'a> = (Cow<'a, str>, BorrowedJson<'a>);

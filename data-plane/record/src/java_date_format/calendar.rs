@@ -1,12 +1,13 @@
 //! Java's `GregorianCalendar` in UTC: Julian before 15 October 1582, weeks from Sunday, the first of a year being the one with
 //! its first day. Moments to fields, and fields, whichever were set last, to moments.
 
+use crate::exact::GREGORIAN_START_MS;
 use crate::java_text;
 
 /// Milliseconds of a day.
 pub(super) const DAY_MS: i64 = 86_400_000;
 /// The first Gregorian day, since the epoch.
-const GREGORIAN_START: i64 = -141_427;
+const GREGORIAN_START: i64 = GREGORIAN_START_MS / DAY_MS;
 const GREGORIAN_YEAR: i32 = 1582;
 
 /// A moment in fields.
@@ -131,6 +132,33 @@ impl Fields {
         for field in [Field::Year, Field::WeekYear] {
             self.values[field as usize] = self.values[field as usize].wrapping_add(years);
         }
+    }
+
+    /// Whether a moment has all fields that were set, as the Gregorian calendar has them.
+    pub(super) fn are_of(&self, millis: i64) -> bool {
+        let Some(local) = millis.checked_add(self.value(Field::ZoneOffset).into()) else { return false };
+        let moment = Moment::at(local);
+        let (hours, of_hour) = (moment.millis_of_day / 3_600_000, moment.millis_of_day % 3_600_000);
+        let found = [
+            (Field::Era, 1),
+            (Field::Year, moment.year),
+            (Field::WeekYear, moment.week_year),
+            (Field::Month, moment.month - 1),
+            (Field::WeekOfYear, moment.week_of_year),
+            (Field::WeekOfMonth, moment.week_of_month),
+            (Field::DayOfMonth, moment.day),
+            (Field::DayOfYear, moment.day_of_year),
+            (Field::DayOfWeek, moment.weekday + 1),
+            (Field::DayOfWeekInMonth, moment.weekday_in_month),
+            (Field::AmPm, hours / 12),
+            (Field::Hour, hours % 12),
+            (Field::HourOfDay, hours),
+            (Field::Minute, of_hour / 60_000),
+            (Field::Second, of_hour / 1_000 % 60),
+            (Field::Millisecond, of_hour % 1_000),
+        ];
+        local >= GREGORIAN_START_MS
+            && found.iter().all(|(field, found)| self.stamp(*field) == 0 || i64::from(self.value(*field)) == *found)
     }
 
     fn stamp(&self, field: Field) -> u32 {

@@ -3,20 +3,19 @@
 use super::calendar::{Field, Fields, Moment};
 use super::compile::Part;
 use super::format::{MONTHS, WEEKDAYS};
-use crate::values::with_ascii_digits;
 
 /// Names of time zones in English with their minutes from UTC, in the order in which Java tries them.
 const ZONES: &str = include_str!("zones.tsv");
 
-/// Milliseconds since the epoch that a text says.
-pub(super) fn parse(parts: &[Part], century_start_ms: i64, text: &str) -> Option<i64> {
-    let text = with_ascii_digits(text);
+/// Milliseconds since the epoch that a text, its digits in ASCII, says, and how it was read.
+pub(super) fn parse<'a>(parts: &[Part], century_start_ms: i64, text: &'a str) -> Option<(i64, Reader<'a>)> {
     let mut reader = Reader {
         text: text.as_bytes(),
         at: 0,
         fields: Fields::default(),
         century_start_year: Moment::at(century_start_ms).year as i32,
         is_ambiguous: false,
+        has_wrapped: false,
     };
     for (index, part) in parts.iter().enumerate() {
         match *part {
@@ -41,9 +40,9 @@ pub(super) fn parse(parts: &[Part], century_start_ms: i64, text: &str) -> Option
     // The year at which the hundred years of two-digit years start is in them twice, in part.
     if reader.is_ambiguous && millis < century_start_ms {
         reader.fields.add_years(100);
-        return Some(reader.fields.resolve());
+        return Some((reader.fields.resolve(), reader));
     }
-    Some(millis)
+    Some((millis, reader))
 }
 
 /// Whether a part is a number, so that a number before it must keep to its count of digits.
@@ -55,15 +54,22 @@ fn is_number(part: &Part) -> bool {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     fields: Fields,
     century_start_year: i32,
     is_ambiguous: bool,
+    /// Whether a number did not fit 32 bits.
+    has_wrapped: bool,
 }
 
 impl<'a> Reader<'a> {
+    /// Whether nothing was read leniently; `millis` is what was read.
+    pub(super) fn is_exact(&self, millis: i64) -> bool {
+        self.at == self.text.len() && !self.has_wrapped && self.fields.are_of(millis)
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -176,13 +182,17 @@ impl<'a> Reader<'a> {
         }
         let text = std::str::from_utf8(&self.text[start..self.at]).ok()?;
         // Whole numbers that fit 64 bits wrap to 32 bits, all others stop at the limits.
-        Some(match text.parse::<i64>() {
-            Ok(exact) => exact as i32,
+        let (number, is_kept) = match text.parse::<i64>() {
+            Ok(exact) => (exact as i32, i32::try_from(exact).is_ok()),
             Err(_) => match text.parse::<f64>().ok()? {
-                whole if whole.fract() == 0.0 && whole.abs() < 2_f64.powi(63) => whole as i64 as i32,
-                other => other as i32,
+                whole if whole.fract() == 0.0 && whole.abs() < 2_f64.powi(63) => {
+                    (whole as i64 as i32, whole.abs() < 2_f64.powi(31))
+                }
+                other => (other as i32, false),
             },
-        })
+        };
+        self.has_wrapped |= !is_kept;
+        Some(number)
     }
 
     /// Skips an optional minus sign and digits, of which there must be one, up to an end.

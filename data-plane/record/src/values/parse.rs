@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::digits::with_ascii_digits;
 use super::tokens::{Tokens, trim};
 use super::{ConversionError, SchemaAndValue, convert, temporal};
+use crate::arena::Arena;
+use crate::exact::{keeps_number, same_number, shown};
 use crate::logical::DECIMAL;
 use crate::schema::{Schema, SchemaBuilder, SchemaType};
 use crate::value::{Decimal, Value, ValueMap};
@@ -19,14 +21,42 @@ pub const DEEPEST: usize = 1_000;
 /// # Errors
 /// [`ConversionError::TooDeep`] only.
 pub fn parse_string(text: &str) -> Result<Option<SchemaAndValue>, ConversionError> {
-    if text.is_empty() {
-        return Ok(Some(string(text)));
+    parse_and_loss(text, false).map(|(parsed, _)| parsed)
+}
+
+/// As [`parse_string`], but refuses text that would not be kept: with text behind the value, with a number that loses digits, or
+/// with a date that is read leniently or by the Julian calendar.
+///
+/// # Errors
+/// [`ConversionError::TooDeep`] and [`ConversionError::Lossy`].
+pub fn parse_string_exactly(text: &str) -> Result<Option<SchemaAndValue>, ConversionError> {
+    match parse_and_loss(text, true)? {
+        (parsed, None) => Ok(parsed),
+        (_, Some((text, becomes))) => Err(ConversionError::Lossy { text, becomes }),
     }
-    let mut parser = Parser { tokens: Tokens::new(text), depth: 0 };
+}
+
+/// A text and what it became.
+type Loss = (String, String);
+
+fn parse_and_loss(text: &str, asks_loss: bool) -> Result<(Option<SchemaAndValue>, Option<Loss>), ConversionError> {
+    if text.is_empty() {
+        return Ok((Some(string(text)), None));
+    }
+    let mut parser = Parser { tokens: Tokens::new(text), depth: 0, asks_loss, loss: None };
     match parser.parse(false) {
-        Ok(parsed) => Ok(parsed),
+        Ok(parsed) if asks_loss => {
+            let value = parsed.as_ref().map_or(&Value::Null, |parsed| &parsed.value);
+            let loss = match value {
+                Value::String(whole) if **whole == *text => None,
+                _ if !trim(parser.tokens.rest()).is_empty() => Some((text.to_owned(), shown(value, &Arena::default()))),
+                _ => parser.loss,
+            };
+            Ok((parsed, loss))
+        }
+        Ok(parsed) => Ok((parsed, None)),
         Err(Failure::TooDeep) => Err(ConversionError::TooDeep),
-        Err(Failure::NotAValue) => Ok(Some(string(text))),
+        Err(Failure::NotAValue) => Ok((Some(string(text)), None)),
     }
 }
 
@@ -48,9 +78,36 @@ fn plain(kind: SchemaType, value: Value) -> SchemaAndValue {
 struct Parser<'a> {
     tokens: Tokens<'a>,
     depth: usize,
+    asks_loss: bool,
+    /// The first loss.
+    loss: Option<Loss>,
 }
 
 impl Parser<'_> {
+    fn note(&mut self, text: &str, value: &Value) {
+        self.loss.get_or_insert_with(|| (text.to_owned(), shown(value, &Arena::default())));
+    }
+
+    fn date(&mut self, text: &str) -> Option<SchemaAndValue> {
+        let (parsed, is_exact) = temporal::parse(text, self.asks_loss)?;
+        if !is_exact {
+            self.note(text, &parsed.value);
+        }
+        Some(parsed)
+    }
+
+    /// A value of an array or a map as one of the schema of them all.
+    fn align(&mut self, schema: &Arc<Schema>, value: Value) -> Result<Value, Failure> {
+        let before = self.asks_loss.then(|| value.clone());
+        let aligned = convert::align(schema, value).map_err(|_| Failure::NotAValue)?;
+        if let Some(before) = before.filter(|before| before.as_int().is_some())
+            && !keeps_number(&before, &aligned, &Arena::default())
+        {
+            self.note(&shown(&before, &Arena::default()), &aligned);
+        }
+        Ok(aligned)
+    }
+
     /// The next value; `None` for null. Embedded in an array or a map, text must be quoted.
     fn parse(&mut self, embedded: bool) -> Result<Option<SchemaAndValue>, Failure> {
         if !self.tokens.has_next() {
@@ -98,7 +155,7 @@ impl Parser<'_> {
         while self.tokens.has_next() && !self.tokens.take("\"") {
             content.push_str(self.tokens.next());
         }
-        temporal::parse(&with_ascii_digits(&content)).unwrap_or_else(|| string(&content))
+        self.date(&with_ascii_digits(&content)).unwrap_or_else(|| string(&content))
     }
 
     fn container(&mut self) -> Result<Option<SchemaAndValue>, Failure> {
@@ -124,7 +181,7 @@ impl Parser<'_> {
                 let Some(item) = merger.common else {
                     return Ok(plain(SchemaType::Array, Value::Array(Box::new(items))));
                 };
-                let items = items.into_iter().map(|value| align(&item, value)).collect::<Result<_, _>>()?;
+                let items = items.into_iter().map(|value| self.align(&item, value)).collect::<Result<_, _>>()?;
                 let schema = SchemaBuilder::array(item).build();
                 return Ok(SchemaAndValue { schema, value: Value::Array(Box::new(items)) });
             }
@@ -149,7 +206,7 @@ impl Parser<'_> {
         let (mut keys, mut values) = (Merger::default(), Merger::default());
         while self.tokens.has_next() {
             if self.tokens.take("}") {
-                return entries.finish(keys.common, values.common);
+                return entries.finish(keys.common, values.common, self);
             }
             if self.tokens.take(",") {
                 return Err(Failure::NotAValue);
@@ -173,17 +230,20 @@ impl Parser<'_> {
             let start = self.tokens.mark();
             // A time has two colons, which makes five tokens of it.
             let joined = self.tokens.next_joined(4).map(|rest| format!("{digits}{}", with_ascii_digits(rest)));
-            if let Some(parsed) = joined.and_then(|text| temporal::parse(&text)) {
+            if let Some(parsed) = joined.and_then(|text| self.date(&text)) {
                 return Ok(Some(parsed));
             }
             self.tokens.rewind(start);
-            if let Some(parsed) = temporal::parse(&digits) {
+            if let Some(parsed) = self.date(&digits) {
                 return Ok(Some(parsed));
             }
         }
         if (first.is_ascii_digit() || matches!(first, b'+' | b'-'))
             && let Some(parsed) = number(&digits)
         {
+            if self.asks_loss && !same_number(&digits, &shown(&parsed.value, &Arena::default())) {
+                self.note(&digits, &parsed.value);
+            }
             return Ok(Some(parsed));
         }
         if embedded { Err(Failure::NotAValue) } else { Ok(Some(string(self.tokens.text()))) }
@@ -289,10 +349,6 @@ fn wider(known: Arc<Schema>, new: Arc<Schema>) -> Option<Arc<Schema>> {
     Some(if new_width > known_width { new } else { known })
 }
 
-fn align(schema: &Arc<Schema>, value: Value) -> Result<Value, Failure> {
-    convert::align(schema, value).map_err(|_| Failure::NotAValue)
-}
-
 /// A map's entries: a later one replaces the value of an equal key.
 #[derive(Default)]
 struct Entries {
@@ -314,17 +370,22 @@ impl Entries {
     }
 
     /// The map with its keys and values converted to their schemas; without a schema of the keys all stay as they are.
-    fn finish(self, keys: Option<Arc<Schema>>, values: Option<Arc<Schema>>) -> Result<SchemaAndValue, Failure> {
+    fn finish(
+        self,
+        keys: Option<Arc<Schema>>,
+        values: Option<Arc<Schema>>,
+        parser: &mut Parser<'_>,
+    ) -> Result<SchemaAndValue, Failure> {
         let Some(keys) = keys else {
             return Ok(plain(SchemaType::Map, Value::Map(Box::new(ValueMap::from_iter(self.entries)))));
         };
         let mut aligned = Self::default();
         for (key, value) in self.entries {
             let value = match &values {
-                Some(values) => align(values, value)?,
+                Some(values) => parser.align(values, value)?,
                 None => value,
             };
-            aligned.put(align(&keys, key)?, value);
+            aligned.put(parser.align(&keys, key)?, value);
         }
         let schema = match values {
             Some(values) => SchemaBuilder::map(keys, values),

@@ -35,8 +35,8 @@ static FORMATS: LazyLock<[JavaDateFormat; 3]> = LazyLock::new(|| {
         .map(|pattern| JavaDateFormat::new(pattern, 0).expect("a pattern of Connect"))
 });
 
-/// Reads text (its digits in ASCII) whose length is that of a date, a time or a timestamp.
-pub(super) fn parse(text: &str) -> Option<SchemaAndValue> {
+/// Reads text (its digits in ASCII) whose length is that of a date, a time or a timestamp. Gives also whether that was exact, if it is asked.
+pub(super) fn parse(text: &str, asks_exact: bool) -> Option<(SchemaAndValue, bool)> {
     // An escaped colon is no delimiter, but counts as a colon.
     let text = if text.contains("\\:") { Cow::Owned(text.replace("\\:", ":")) } else { Cow::Borrowed(text) };
     let (format, schema) = match text.encode_utf16().count() {
@@ -45,7 +45,8 @@ pub(super) fn parse(text: &str) -> Option<SchemaAndValue> {
         24 => (&FORMATS[2], logical::timestamp_schema(false)),
         _ => return None,
     };
-    Some(SchemaAndValue { schema: Arc::clone(schema), value: Value::DateTime(format.parse(&text)?) })
+    let parsed = SchemaAndValue { schema: Arc::clone(schema), value: Value::DateTime(format.parse(&text)?) };
+    Some((parsed, !asks_exact || format.parses_exactly(&text)))
 }
 
 /// The time of day of a moment, as Connect cuts it out of a timestamp: by setting year, month and day, but not the era.
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     fn millis(text: &str) -> Option<i64> {
-        match parse(text)?.value {
+        match parse(text, false)?.0.value {
             Value::DateTime(millis) => Some(millis),
             _ => None,
         }

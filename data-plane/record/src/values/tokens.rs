@@ -23,6 +23,11 @@ impl<'a> Tokens<'a> {
         self.text
     }
 
+    /// What was not taken.
+    pub(super) fn rest(&self) -> &'a str {
+        &self.text[self.mark()..]
+    }
+
     /// Where the next token starts, for [`Self::rewind`].
     pub(super) fn mark(&self) -> usize {
         self.at - self.peeked.map_or(0, str::len)

@@ -1,11 +1,11 @@
 //! The casting of one value, as Connect does it: numbers wrap, text does not.
 
-use data_plane_connector_api::ConnectError;
+use data_plane_connector_api::{ConnectError, Losses};
+use data_plane_record::exact::{is_out_of_range, keeps_number, shown};
 use data_plane_record::logical::Logical;
 use data_plane_record::{Arena, Schema, SchemaType, Value, java_text, values};
 
 use super::number::{parse_double, parse_float, parse_integer};
-use crate::requirements::conversion_failed;
 use crate::structs::type_text;
 
 /// A value as one of another type; null stays null. Without a schema, the value's own type counts.
@@ -16,6 +16,7 @@ pub(super) fn convert(
     schema: Option<&Schema>,
     value: &Value,
     to: SchemaType,
+    losses: Losses,
     arena: &Arena,
 ) -> Result<Value, ConnectError> {
     if value.is_null() {
@@ -38,13 +39,29 @@ pub(super) fn convert(
         )));
     }
     if to == SchemaType::String {
-        return Ok(Value::String(text(value, arena).into()));
+        let text = text(value, arena);
+        // Before the epoch, Connect writes the time of day alone.
+        losses.check(|| !matches!(value, Value::DateTime(..0)), || shown(value, arena), || text.clone())?;
+        return Ok(Value::String(text.into()));
     }
-    match schema {
+    let number = match schema {
         Some(schema) if matches!(Logical::of(schema), Some(Logical::Date | Logical::Time | Logical::Timestamp)) => {
-            cast(&encoded(schema, value, arena)?, to, arena)
+            Some(encoded(schema, value, arena)?)
         }
-        _ => cast(value, to, arena),
+        _ => None,
+    };
+    let from = number.as_ref().unwrap_or(value);
+    let converted = cast(from, to, arena)?;
+    losses.check(|| is_kept(from, &converted, arena), || shown(from, arena), || shown(&converted, arena))?;
+    Ok(converted)
+}
+
+/// Whether nothing was lost in a cast to a number or a boolean.
+fn is_kept(from: &Value, to: &Value, arena: &Arena) -> bool {
+    match (from.as_str(arena), to) {
+        (Some(text), Value::Boolean(flag)) => *flag || text.eq_ignore_ascii_case("false"),
+        (Some(text), _) => to.as_float().is_none_or(|number| !is_out_of_range(text, number)),
+        (None, _) => keeps_number(from, to, arena),
     }
 }
 
@@ -74,7 +91,7 @@ fn encoded(schema: &Schema, value: &Value, arena: &Arena) -> Result<Value, Conne
         let why = format!("class {class} cannot be cast to class java.util.Date, as the schema's name asks for");
         return Err(ConnectError::new("java.lang.ClassCastException", why));
     }
-    values::to_long(Some(schema), value, arena).map_err(|error| conversion_failed(&error))
+    Ok(values::to_long(Some(schema), value, arena)?)
 }
 
 fn text(value: &Value, arena: &Arena) -> String {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use data_plane_connector_api::ConnectError;
+use data_plane_connector_api::{ConnectError, Losses};
+use data_plane_record::exact::{GREGORIAN_START_MS, shown};
 use data_plane_record::logical::{self, Logical};
-use data_plane_record::{Arena, JavaDateFormat, Schema, SchemaType, Value, java_text};
+use data_plane_record::{Arena, JavaDateFormat, Schema, SchemaType, Value};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -128,6 +129,7 @@ pub(super) struct Forms {
     /// There if the target is text.
     pub(super) format: Option<JavaDateFormat>,
     pub(super) precision: Precision,
+    pub(super) losses: Losses,
 }
 
 impl Forms {
@@ -138,14 +140,21 @@ impl Forms {
         }
         let form = form.map_or_else(|| Form::of_value(value), Ok)?;
         let millis = self.to_millis(value, form, arena)?;
-        Ok(match (self.target, &self.format) {
+        let converted = match (self.target, &self.format) {
             (Form::Text, Some(format)) => Value::StringSpan(arena.push(format.format(millis).as_bytes())),
             (Form::Text, None) => return Err(no_format("format(java.util.Date)")),
             (Form::Unix, _) => Value::Int64(self.precision.of_millis(millis)),
             (Form::Date, _) => Value::DateTime(millis.div_euclid(DAY_MS).wrapping_mul(DAY_MS)),
             (Form::Time, _) => Value::DateTime(millis.rem_euclid(DAY_MS)),
             (Form::Timestamp, _) => Value::DateTime(millis),
-        })
+        };
+        let is_kept = || match converted {
+            Value::Int64(number) => self.precision.to_millis(number) == millis,
+            Value::DateTime(kept) => kept == millis,
+            _ => millis >= GREGORIAN_START_MS,
+        };
+        self.losses.check(is_kept, || shown(&Value::DateTime(millis), arena), || shown(&converted, arena))?;
+        Ok(converted)
     }
 
     fn to_millis(&self, value: &Value, form: Form, arena: &Arena) -> Result<i64, ConnectError> {
@@ -153,11 +162,19 @@ impl Forms {
             (Form::Text, _) => match (value.as_str(arena), &self.format) {
                 (Some(_), None) => return Err(no_format("parse(String)")),
                 (Some(text), Some(format)) => {
-                    return format.parse(text).ok_or_else(|| unparseable(value, format, arena));
+                    let millis = format.parse(text).ok_or_else(|| unparseable(value, format, arena))?;
+                    let becomes = || shown(&Value::DateTime(millis), arena);
+                    self.losses.check(|| format.parses_exactly(text), || text.to_owned(), becomes)?;
+                    return Ok(millis);
                 }
                 (None, _) => "string timestamp to be a String",
             },
-            (Form::Unix, Value::Int64(number)) => return Ok(self.precision.to_millis(*number)),
+            (Form::Unix, Value::Int64(number)) => {
+                let millis = self.precision.to_millis(*number);
+                let is_kept = || self.precision.of_millis(millis) == *number;
+                self.losses.check(is_kept, || number.to_string(), || shown(&Value::DateTime(millis), arena))?;
+                return Ok(millis);
+            }
             (Form::Unix, _) => "Unix timestamp to be a Long",
             (_, Value::DateTime(millis)) => return Ok(*millis),
             (Form::Date, _) => "Date to be a java.util.Date",
@@ -177,9 +194,7 @@ fn no_format(call: &str) -> ConnectError {
 }
 
 fn unparseable(value: &Value, format: &JavaDateFormat, arena: &Arena) -> ConnectError {
-    let mut text = Vec::new();
-    java_text::write_value(value, arena, &mut text);
-    let text = String::from_utf8_lossy(&text);
+    let text = shown(value, arena);
     ConnectError::data(format!(
         "Could not parse timestamp: value ({text}) does not match pattern ({})",
         format.pattern()

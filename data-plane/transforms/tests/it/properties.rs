@@ -64,7 +64,7 @@ pub(crate) fn transform(name: &str, config: &[(&str, &str)]) -> Box<dyn Transfor
     transform
 }
 
-fn apply(transform: &mut dyn Transformation, batch: &mut RecordBatch) -> Vec<Outcome> {
+pub(crate) fn apply(transform: &mut dyn Transformation, batch: &mut RecordBatch) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Ok; batch.len()];
     transform.apply(batch, Selected::All, &mut outcomes);
     outcomes

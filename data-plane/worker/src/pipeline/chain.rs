@@ -1,7 +1,7 @@
 //! The transform chain: `transforms`, `predicates` and their keys (KIP-66, KIP-585), compiled for one task.
 
 use data_plane_connector_api::{
-    Config, ConnectError, Factory, Outcome, PluginKind, Plugins, Predicate, Selected, Stage, Transformation,
+    Config, ConnectError, Factory, Losses, Outcome, PluginKind, Plugins, Predicate, Selected, Stage, Transformation,
 };
 use data_plane_record::RecordBatch;
 
@@ -157,7 +157,9 @@ fn link(plugins: &Plugins, config: &Config, alias: &str) -> Result<Link, Connect
         return Err(ConnectError::config_value(&type_key, class, "is not a transformation"));
     };
     let mut transform = make();
-    transform.configure(&under(config, &prefix))?;
+    let mut own = under(config, &prefix);
+    Losses::hand_on(config, &mut own);
+    transform.configure(&own)?;
     let predicate = match config.get(&format!("{prefix}predicate")).filter(|alias| !alias.is_empty()) {
         None => None,
         Some(name) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use data_plane_connector_api::{
-    Config, ConnectError, Converter, ConverterRole, Factory, HeaderConverter, PluginKind, Plugins,
+    Config, ConnectError, Converter, ConverterRole, Factory, HeaderConverter, Losses, PluginKind, Plugins,
 };
 
 /// Connect's default for headers.
@@ -52,9 +52,10 @@ fn converter(
     role: ConverterRole,
 ) -> Result<Named<dyn Converter>, ConnectError> {
     let prefix = format!("{}.converter", role.name());
-    let (class, config) = chosen(worker, connector, &prefix, role).ok_or_else(|| {
+    let (class, mut config) = chosen(worker, connector, &prefix, role).ok_or_else(|| {
         ConnectError::config(format!("Missing required configuration \"{prefix}\" which has no default value."))
     })?;
+    Losses::hand_on(connector, &mut config);
     let plugin = plugins.find(PluginKind::Converter, &class)?;
     let Factory::Converter(make) = &plugin.factory else {
         return Err(ConnectError::config_value(&prefix, &class, "is not a converter"));
@@ -70,8 +71,9 @@ fn header_converter(
     connector: &BTreeMap<String, String>,
 ) -> Result<Named<dyn HeaderConverter>, ConnectError> {
     const KEY: &str = "header.converter";
-    let (class, config) = chosen(worker, connector, KEY, ConverterRole::Header)
+    let (class, mut config) = chosen(worker, connector, KEY, ConverterRole::Header)
         .unwrap_or_else(|| (DEFAULT_HEADER_CONVERTER.to_owned(), role_only(ConverterRole::Header)));
+    Losses::hand_on(connector, &mut config);
     let plugin = plugins.find(PluginKind::HeaderConverter, &class)?;
     let Factory::HeaderConverter(make) = &plugin.factory else {
         return Err(ConnectError::config_value(KEY, &class, "is not a header converter"));
@@ -102,4 +104,43 @@ fn chosen(
 
 fn role_only(role: ConverterRole) -> Config {
     [("converter.type".to_owned(), role.name().to_owned())].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Chain;
+    use super::*;
+    use crate::plugins::built_in;
+    use data_plane_connector_api::lossy::LOSSY_CONVERSIONS;
+    use data_plane_record::Arena;
+
+    #[test]
+    fn plugins_are_told_about_lossy_conversions() {
+        let worker = BTreeMap::from(
+            [("key.converter", "StringConverter"), ("value.converter", "JsonConverter")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        );
+        for (word, is_refused) in [("allow", false), ("fail", true)] {
+            let connector = BTreeMap::from(
+                [
+                    (LOSSY_CONVERSIONS, word),
+                    ("transforms", "h"),
+                    ("transforms.h.type", "InsertHeader"),
+                    ("transforms.h.header", "h"),
+                    ("transforms.h.value.literal", "1,000"),
+                ]
+                .map(|(key, value)| (key.to_owned(), value.to_owned())),
+            );
+            let mut converters = Converters::new(&built_in(), &worker, &connector).expect("valid");
+            let mut arena = Arena::default();
+            let mut span = |text: &str| Some(arena.push(text.as_bytes()));
+            let (text, lenient) = (span("a"), span("1,000"));
+            let payload = span(r#"{"schema":{"type":"int8"},"payload":300}"#);
+            assert!(converters.key.plugin.to_connect("t", text, &mut arena).is_ok());
+            assert_eq!(converters.value.plugin.to_connect("t", payload, &mut arena).is_err(), is_refused);
+            let header = converters.header.plugin.to_connect_header("t", "h", lenient, &mut arena);
+            assert_eq!(header.is_err(), is_refused);
+            assert_eq!(Chain::new(&built_in(), &connector).is_err(), is_refused);
+        }
+    }
 }

@@ -9,7 +9,9 @@ use data_plane_broker::{
     BrokerError, ClientConfig,
     client_config::{ClientKind, translate},
 };
-use data_plane_connector_api::{ConnectError, ConverterRole, Factory, PluginKind, Plugins, config_def::Config};
+use data_plane_connector_api::{
+    ConnectError, ConverterRole, Factory, Losses, PluginKind, Plugins, config_def::Config, lossy::LOSSY_CONVERSIONS,
+};
 
 /// The clients whose settings a connector may override.
 pub(super) const CLIENTS: [(&str, ClientKind); 3] = [
@@ -26,6 +28,7 @@ pub(super) fn find(
     is_sink: bool,
     validated: &mut Validated,
 ) {
+    lossy_conversions(config, validated);
     stages(plugins, config, validated);
     converters(plugins, config, validated);
     clients(config, validated);
@@ -63,6 +66,25 @@ fn named_key(error: &str) -> Option<String> {
     rest.split([':', '"']).next().map(str::to_owned)
 }
 
+/// Ferry's own key of all connectors, shown where it is used.
+fn lossy_conversions(config: &Config, validated: &mut Validated) {
+    if config.contains_key(LOSSY_CONVERSIONS) {
+        let definition = Losses::config_def();
+        validated.values.extend(definition.validate(config));
+        validated.definition = std::mem::take(&mut validated.definition).and(definition);
+    }
+}
+
+/// The config of a plugin as a task would give it.
+fn own_config(config: &Config, prefix: &str) -> Config {
+    let mut own = under(config, prefix);
+    // A wrong value is reported once.
+    if Losses::parse(config).is_ok() {
+        Losses::hand_on(config, &mut own);
+    }
+    own
+}
+
 /// Transforms and predicates are set up as a task would.
 fn stages(plugins: &Plugins, config: &Config, validated: &mut Validated) {
     let known = aliases(config, "predicates");
@@ -88,7 +110,7 @@ fn try_plugin(plugins: &Plugins, kind: PluginKind, config: &Config, prefix: &str
     if !validated.is_clean_under(prefix) {
         return;
     }
-    let own = under(config, prefix);
+    let own = own_config(config, prefix);
     let done = match &plugin.factory {
         Factory::Transformation(make) => make().configure(&own),
         Factory::Predicate(make) => make().configure(&own),
@@ -113,7 +135,7 @@ fn converters(plugins: &Plugins, config: &Config, validated: &mut Validated) {
         if !validated.is_clean_under(key) {
             continue;
         }
-        let own = under(config, &format!("{key}."));
+        let own = own_config(config, &format!("{key}."));
         let done = match &plugin.factory {
             Factory::Converter(make) => make().configure(&own, role),
             Factory::HeaderConverter(make) => make().configure(&own, role),
@@ -146,5 +168,50 @@ fn group(settings: &WorkerSettings, config: &Config, validated: &mut Validated) 
         let error =
             format!("Consumer group for sink connector named {group} conflicts with Connect worker group {group}");
         validated.add_error("name", error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+    use super::*;
+    use crate::plugins::built_in;
+
+    /// Errors of the keys that have some.
+    fn errors(more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let own = [
+            ("name", "c"),
+            ("connector.class", "FileStreamSource"),
+            ("topic", "t"),
+            ("file", "f"),
+            ("transforms", "h"),
+            ("transforms.h.type", "org.apache.kafka.connect.transforms.InsertHeader"),
+            ("transforms.h.header", "h"),
+            ("transforms.h.value.literal", "1,000"),
+        ];
+        let config = own.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let result = validate(&built_in(), None, &config).expect("a request");
+        let infos: serde_json::Value = serde_json::from_str(&result.config_infos_json).expect("JSON");
+        let of_key = |key: &serde_json::Value| {
+            let name = key["value"]["name"].as_str().unwrap_or_default().to_owned();
+            let errors = key["value"]["errors"].as_array().cloned().unwrap_or_default();
+            errors.into_iter().map(move |error| (name.clone(), error.as_str().unwrap_or_default().to_owned()))
+        };
+        infos["configs"].as_array().into_iter().flatten().flat_map(of_key).collect()
+    }
+
+    #[test]
+    fn lossy_conversions_are_looked_at_by_their_key() {
+        assert_eq!(errors(&[]), []);
+        assert_eq!(errors(&[(LOSSY_CONVERSIONS, "allow"), ("key.converter", "JsonConverter")]), []);
+        let wrong = errors(&[(LOSSY_CONVERSIONS, "no"), ("key.converter", "JsonConverter")]);
+        let [(key, error)] = &wrong[..] else { panic!("{wrong:?}") };
+        assert_eq!(key, LOSSY_CONVERSIONS);
+        assert!(error.starts_with("Invalid value no for configuration ferry.lossy.conversions: "), "{error}");
+        let literal = errors(&[(LOSSY_CONVERSIONS, "fail")]);
+        let [(key, error)] = &literal[..] else { panic!("{literal:?}") };
+        assert_eq!(key, "transforms.h.type");
+        assert!(error.starts_with("1,000 would become 1, "), "{error}");
+        assert_eq!(errors(&[(LOSSY_CONVERSIONS, "fail"), ("transforms.h.ferry.lossy.conversions", "allow")]), []);
     }
 }
