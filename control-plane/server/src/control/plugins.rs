@@ -1,8 +1,8 @@
 //! What the connected workers can run, and validation on one of them.
 
-use super::Control;
+use super::{Control, bad_token, page_size};
 use crate::sessions::CommandFailure;
-use control_plane_api::service::{ConfigInfos, ConfigKeyInfo, PluginView, ServiceError, Violation};
+use control_plane_api::service::{ConfigInfos, ConfigKeyInfo, Page, PageRequest, PluginView, ServiceError, Violation};
 use control_plane_core::{
     connector::{Config, ConnectorType},
     ids::{SettingsId, WorkerId},
@@ -23,7 +23,7 @@ pub(super) struct Validated {
 
 impl Control {
     /// All plugins of connected workers, by kind and class.
-    pub(super) fn plugins(&self) -> Vec<PluginView> {
+    fn plugins(&self) -> Vec<PluginView> {
         let mut found: BTreeMap<(String, String, String), PluginView> = BTreeMap::new();
         for (_, plugins) in self.sessions.plugins() {
             for plugin in plugins.iter() {
@@ -38,6 +38,17 @@ impl Control {
             }
         }
         found.into_values().collect()
+    }
+
+    pub(super) fn page_of_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {
+        let size = page_size(page.size);
+        let from = match page.token.as_str() {
+            "" => 0,
+            token => token.parse::<usize>().map_err(|_| bad_token())?,
+        };
+        let all = self.plugins();
+        let next = (all.len() > from + size).then(|| (from + size).to_string());
+        Ok(Page { items: all.into_iter().skip(from).take(size).collect(), next })
     }
 
     pub(super) fn plugin_config_def(&self, name: &str) -> Result<(PluginView, Vec<ConfigKeyInfo>), ServiceError> {
