@@ -3,6 +3,7 @@
 
 mod arm;
 mod copy;
+mod hollow;
 mod measure;
 mod report;
 mod sample;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::copy::CopyArgs;
+use crate::hollow::HollowArgs;
 
 #[derive(Parser)]
 #[command(about = "Benchmarks of Ferry, beside Kafka Connect and kcat")]
@@ -26,11 +28,15 @@ struct Args {
 enum Bench {
     /// A file to Kafka, and Kafka to a file, one task each.
     Copy(CopyArgs),
+    /// A control plane and an etcd under hollow workers, as many as they carry.
+    Hollow(HollowArgs),
 }
 
 fn main() -> Result<ExitCode> {
-    let Bench::Copy(args) = Args::parse().bench;
-    let outcome = copy::run(&args)?;
-    io::stdout().lock().write_all(outcome.report.as_bytes())?;
-    Ok(if outcome.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (report, is_sound) = match Args::parse().bench {
+        Bench::Copy(args) => copy::run(&args).map(|outcome| (outcome.report, outcome.sound))?,
+        Bench::Hollow(args) => (hollow::run(&args)?, true),
+    };
+    io::stdout().lock().write_all(report.as_bytes())?;
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

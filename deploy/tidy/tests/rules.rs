@@ -43,7 +43,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ),
     ("cli", &["control-plane-server", "control-plane-store", "data-plane-worker", "proto"]),
     ("deploy/e2e", &[]),
-    ("deploy/bench", &["deploy-e2e"]),
+    ("deploy/bench", &["deploy-e2e", "proto"]),
     (
         "deploy/golden",
         &[
