@@ -27,7 +27,8 @@
 //! | `TimestampConverter`, text | read leniently; written and read by the Julian calendar before 15 October 1582 | refused |
 //!
 //! Not lossy are exact conversions, text made of values (but where the table says so), what an option asks for (defaults for nulls,
-//! fields overwritten), and rounding to the nearest float where a text has more digits than one holds.
+//! fields overwritten), and rounding to the nearest float where a text has more digits than one holds. Of equal names in an object or
+//! a map, the last one counts, which is not looked at.
 
 use data_plane_record::values::ConversionError;
 

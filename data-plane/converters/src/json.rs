@@ -222,7 +222,7 @@ impl JsonConverter {
             )
         })?;
         self.current = self.schema_of(schema)?;
-        if is_schema_first {
+        if is_schema_first && !losses.are_refused() {
             self.remember_opening(bytes);
         }
         read::value(self.current.as_ref(), &payload, self.options, arena)

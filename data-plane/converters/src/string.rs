@@ -68,8 +68,7 @@ impl Converter for StringConverter {
                 _ => {}
             }
         }
-        let has_bytes =
-            |value: &Value| contains(value, &|value| value.as_bytes(arena).is_some() && value.as_str(arena).is_none());
+        let has_bytes = |value| contains(value, &|value| value.as_bytes(arena).is_some());
         self.losses.check(|| !has_bytes(value), || "bytes".to_owned(), || shown(value, arena))?;
         self.scratch.clear();
         java_text::write_value(value, arena, &mut self.scratch);

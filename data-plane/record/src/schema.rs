@@ -196,7 +196,10 @@ impl PartialEq for Schema {
             && self.version == other.version
             && self.name == other.name
             && self.doc == other.doc
-            && self.default == other.default
+            && match (&self.default, &other.default) {
+                (Some(ours), Some(theirs)) => ours.java_equals(theirs),
+                (ours, theirs) => ours.is_none() && theirs.is_none(),
+            }
             && self.fields == other.fields
             && self.keys == other.keys
             && self.values == other.values
@@ -400,5 +403,21 @@ mod tests {
             text(builder.try_field("a", int8.clone())),
             "Cannot create field because of field name duplication a"
         );
+    }
+
+    #[test]
+    fn defaults_are_equal_as_in_java() {
+        let of = |default: Value| Schema::builder(SchemaType::Float64).default_value(default).build();
+        let same = |one: f64, other: f64| of(Value::Float64(one)) == of(Value::Float64(other));
+        assert!(same(f64::NAN, -f64::NAN) && same(1.5, 1.5));
+        assert!(!same(0.0, -0.0) && !same(f64::NAN, 0.0));
+        let map = |keys: [&str; 2]| {
+            let entries = keys.map(|key| (Value::String(key.into()), Value::Float32(f32::NAN)));
+            let (key, value) = (Schema::string().clone(), Schema::plain(SchemaType::Float32, false).clone());
+            SchemaBuilder::map(key, value).default_value(Value::Map(Box::new(entries.into_iter().collect()))).build()
+        };
+        assert_eq!(map(["a", "b"]), map(["b", "a"]));
+        assert_ne!(map(["a", "b"]), map(["a", "c"]));
+        assert_ne!(of(Value::Float64(f64::NAN)), Schema::builder(SchemaType::Float64).build());
     }
 }

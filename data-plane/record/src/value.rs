@@ -143,6 +143,34 @@ impl Value {
         }
     }
 
+    /// Java's `equals`: NaN is equal to itself, zeros of different sign are not, and the order of a map does not matter. Spans are
+    /// compared by their places.
+    #[must_use]
+    pub fn java_equals(&self, other: &Self) -> bool {
+        let all = |ours: &[Self], theirs: &[Self]| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| ours.java_equals(theirs))
+        };
+        match (self, other) {
+            (Self::Float32(ours), Self::Float32(theirs)) => {
+                ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan())
+            }
+            (Self::Float64(ours), Self::Float64(theirs)) => {
+                ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan())
+            }
+            (Self::Array(ours), Self::Array(theirs)) => all(ours, theirs),
+            (Self::Struct(ours), Self::Struct(theirs)) => {
+                ours.schema == theirs.schema && all(&ours.values, &theirs.values)
+            }
+            (Self::Map(ours), Self::Map(theirs)) => {
+                let has = |(key, value): &(Self, Self)| {
+                    theirs.iter().any(|(other, found)| key.java_equals(other) && value.java_equals(found))
+                };
+                ours.len() == theirs.len() && ours.entries.iter().all(has)
+            }
+            _ => self == other,
+        }
+    }
+
     /// A copy that outlives the batch: spans become owned text and bytes.
     #[must_use]
     pub fn to_owned_value(&self, arena: &Arena) -> Self {

@@ -29,7 +29,7 @@ pub(super) fn check(
             _,
             SchemaType::Int8 | SchemaType::Int16 | SchemaType::Int32 | SchemaType::Int64,
             JsonTree::Integer(text) | JsonTree::Float(text),
-        ) => keeps_number(&Value::String(text.as_ref().into()), value, arena),
+        ) => text.parse().ok() == value.as_int() || keeps_number(&Value::String(text.as_ref().into()), value, arena),
         (_, kind, _) if is_number(kind) => false,
         (_, SchemaType::String | SchemaType::Bytes, _) => matches!(json, JsonTree::String(_)),
         (_, SchemaType::Array, _) => matches!(json, JsonTree::Array(_)),

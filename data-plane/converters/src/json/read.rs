@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use data_plane_connector_api::ConnectError;
 use data_plane_record::jackson::{self, BorrowedJson, JsonTree, text_value};
+use data_plane_record::logical::Logical;
 use data_plane_record::{Arena, Schema, SchemaType, Struct, Value, ValueMap};
 
 use super::{Options, logical, losses};
@@ -44,8 +45,8 @@ pub(super) fn value(
             }
         };
     }
-    if let Some(logical) = logical::of(schema) {
-        let value = logical.read(schema, json)?;
+    if let Some(logical) = Logical::of(schema) {
+        let value = logical::read(logical, schema, json)?;
         if options.losses.are_refused() {
             losses::check(Some(schema), json, &value, arena)?;
         }

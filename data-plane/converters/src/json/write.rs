@@ -1,6 +1,7 @@
 //! Values to JSON, checked against their schema as `JsonConverter.convertToJson` does.
 
 use data_plane_connector_api::ConnectError;
+use data_plane_record::logical::Logical;
 use data_plane_record::{Arena, Schema, SchemaType, Value, jackson};
 
 use super::{Options, logical};
@@ -17,9 +18,9 @@ pub(super) fn value(
         return null(schema, options, arena, out);
     }
     if let Some(schema) = schema
-        && let Some(logical) = logical::of(schema)
+        && let Some(logical) = Logical::of(schema)
     {
-        return logical.write(schema, value, options, out);
+        return logical::write(logical, schema, value, options, out);
     }
     match (schema.map(|schema| schema.kind), value) {
         (None | Some(SchemaType::Boolean), Value::Boolean(flag)) => {
