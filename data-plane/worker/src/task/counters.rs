@@ -56,7 +56,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counters of a new task; they are shown until the task drops them.
+    /// Counters of a new task; they are shown until the task drops them, or is started anew.
     pub fn of(&self, connector: &str, task: u32) -> Arc<TaskCounters> {
         let counters = Arc::new(TaskCounters {
             connector: connector.to_owned(),
@@ -65,7 +65,8 @@ impl Counters {
             errors: Default::default(),
         });
         let mut tasks = self.tasks.lock();
-        tasks.retain(|task| task.strong_count() > 0);
+        let is_other = |known: &TaskCounters| (known.connector.as_str(), known.task) != (connector, task);
+        tasks.retain(|known| known.upgrade().is_some_and(|known| is_other(&known)));
         tasks.push(Arc::downgrade(&counters));
         counters
     }
@@ -73,5 +74,27 @@ impl Counters {
     /// All tasks.
     pub fn all(&self) -> Vec<Arc<TaskCounters>> {
         self.tasks.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_started_anew_is_shown_once_and_from_zero() {
+        let counters = Counters::default();
+        let (before, other) = (counters.of("c", 0), counters.of("c", 1));
+        before.set(7, &ErrorCounts { errors: 2, ..ErrorCounts::default() });
+        other.set(1, &ErrorCounts::default());
+        // The one before may still be on its way out.
+        let after = counters.of("c", 0);
+        before.set(8, &ErrorCounts::default());
+        let shown = |counters: &Counters| {
+            counters.all().iter().map(|task| (task.task, task.records(), task.errors().errors)).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&counters), [(1, 1, 0), (0, 0, 0)]);
+        drop(after);
+        assert_eq!(shown(&counters), [(1, 1, 0)]);
     }
 }

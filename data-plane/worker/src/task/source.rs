@@ -269,6 +269,9 @@ impl SourceUnit {
 
     /// How long to leave the task alone: not past the next commit, if there will be something to commit.
     fn wait(&self, wanted: Duration) -> Step {
+        if self.dead_letters.is_waiting() {
+            return Step::Again;
+        }
         let has_uncommitted = self.acks.has_advanced() && !self.committing.is_under_way();
         let until_commit = self.committing.due().saturating_duration_since(Instant::now());
         let wait = if has_uncommitted { wanted.min(until_commit) } else { wanted };

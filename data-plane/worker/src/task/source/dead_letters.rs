@@ -106,6 +106,11 @@ impl SourceDeadLetters {
         self.waiting.front().cloned()
     }
 
+    /// Whether there is one.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// The dead letter of that record was handed over.
     pub(super) fn forget_waiting(&mut self) {
         if let Some((ticket, _)) = self.waiting.pop_front() {

@@ -173,7 +173,7 @@ impl SourceUnit {
                 false => self.take_deliveries(FULL_WAIT.min(left))?,
             }
             // A report may ask for a dead letter.
-            if left.is_zero() || (is_handed_over && self.dead_letters.next_waiting().is_none()) {
+            if left.is_zero() || (is_handed_over && !self.dead_letters.is_waiting()) {
                 return Ok(());
             }
         }

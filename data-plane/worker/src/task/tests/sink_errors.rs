@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::harness::{DEADLINE, Unit, Worker, eventually};
 use super::sinks::{Script, collected, worker};
 use super::troubles::{TOUCHY, kafka_error};
-use crate::task::RunState;
+use crate::task::{RunState, TaskEvent};
 
 const DEAD: [(&str, &str); 3] = [
     ("topics", "t"),
@@ -265,4 +265,22 @@ async fn a_record_of_an_older_batch_cannot_be_reported() {
         "{answers:?}"
     );
     assert_eq!((committed(&worker), worker.values("dead").len()), (Some(2), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severed_task_writes_no_more_dead_letters() {
+    let (mut worker, script) = worker();
+    // No commit by time, which would take the reports.
+    worker.settings.insert("offset.flush.interval.ms".to_owned(), "60000".to_owned());
+    worker.append("t", &["a", "bad"]);
+    worker.touchy.fail("bad", ConnectError::data("not good"));
+    worker.broker.create_topic("dead", 1);
+    worker.broker.hold_deliveries(true);
+    let mut unit = start(&worker, &[&DEAD[..], &[TOLERANT]].concat()).await;
+    collected(&script, &["a!"]).await;
+    unit.handle.sever();
+    while unit.event().await != TaskEvent::Ended {}
+    worker.broker.hold_deliveries(false);
+    eventually("the thread is back", || worker.runtime.abandoned_threads() == 0).await;
+    assert_eq!((committed(&worker), worker.values("dead").len()), (None, 0));
 }

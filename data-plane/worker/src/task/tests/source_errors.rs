@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use data_plane_connector_api::ConnectError;
 
-use super::harness::{Unit, Worker, eventually};
+use super::harness::{DEADLINE, Unit, Worker, eventually};
 use super::sources::{Script, factory, numbers, stored_offsets, worker};
 use super::troubles::{TOUCHY, kafka_error};
-use crate::task::RunState;
+use crate::task::{RunState, Target, TaskEvent};
 
 const DEAD: [(&str, &str); 2] =
     [("errors.deadletterqueue.topic.name", "dead"), ("errors.deadletterqueue.topic.replication.factor", "1")];
@@ -230,14 +230,48 @@ async fn a_task_paused_amid_a_retry_goes_on_where_it_was() {
     let mut unit = start(&worker, &[("errors.retry.timeout", "-1"), ("errors.retry.delay.max.ms", "5")]);
     unit.until(RunState::Running).await;
     eventually("the attempt", || worker.touchy.has_seen("3")).await;
-    unit.handle.set_target(crate::task::Target::Paused);
+    unit.handle.set_target(Target::Paused);
     unit.until(RunState::Paused).await;
     let attempts = worker.touchy.seen.lock().len();
     worker.touchy.heal();
-    unit.handle.set_target(crate::task::Target::Running);
+    unit.handle.set_target(Target::Running);
     unit.until(RunState::Running).await;
     eventually("10 records", || worker.values("numbers").len() == 10).await;
     unit.stop().await;
     assert_eq!(worker.values("numbers"), marked(1..=10));
     assert!(worker.touchy.seen.lock().len() > attempts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_hangs_over_a_filtered_record_can_be_severed() {
+    let (worker, script) = worker(10);
+    script.wants_acks.store(true, Ordering::Relaxed);
+    script.hangs_in_ack.store(true, Ordering::Relaxed);
+    *worker.touchy.drops.lock() = numbers(1..=10).into_iter().collect();
+    let mut unit = start(&worker, &[]);
+    eventually("the ack", || !script.acks.lock().is_empty()).await;
+    let handle = unit.handle;
+    let severed = tokio::task::spawn_blocking(move || {
+        handle.sever();
+        handle
+    });
+    unit.handle = tokio::time::timeout(DEADLINE, severed).await.expect("the gate closes").unwrap();
+    while unit.event().await != TaskEvent::Ended {}
+    script.hangs_in_ack.store(false, Ordering::Relaxed);
+    eventually("the thread is back", || worker.runtime.abandoned_threads() == 0).await;
+    assert_eq!(stored_offsets(&worker), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_idle_task_sends_its_last_dead_letter_at_once() {
+    let (worker, script) = worker(0);
+    worker.troubles.longest.lock().insert("numbers".to_owned(), 1);
+    script.is_lazy.store(true, Ordering::Relaxed);
+    script.limit.store(1, Ordering::Relaxed);
+    let lines = [&DEAD[..], &[("errors.tolerance", "all")]].concat();
+    let mut unit = start(&worker, &lines);
+    unit.until(RunState::Running).await;
+    stored(&worker, 1).await;
+    unit.stop().await;
+    assert_eq!(worker.values("dead").len(), 1);
 }

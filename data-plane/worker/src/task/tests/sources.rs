@@ -28,6 +28,9 @@ pub(super) struct Script {
     is_stopped: AtomicBool,
     commits: AtomicI64,
     pub(super) wants_acks: AtomicBool,
+    pub(super) hangs_in_ack: AtomicBool,
+    /// Says with its last record that there will be none for a minute.
+    pub(super) is_lazy: AtomicBool,
     /// Offsets of records that were done, and whether they were produced.
     pub(super) acks: Mutex<Vec<(i64, bool)>>,
 }
@@ -60,6 +63,9 @@ impl SourceTaskControl for Control {
     fn record_done(&self, ack: &RecordAck) -> Result<(), ConnectError> {
         let offset = ack.offset.as_ref().and_then(|offset| offset.get("n")?.as_int()).unwrap_or(-1);
         self.0.acks.lock().push((offset, ack.produced_to.is_some()));
+        while self.0.hangs_in_ack.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 }
@@ -99,6 +105,9 @@ impl SourceTask for Counter {
             batch.push(&self.head, row);
         }
         self.script.polled.store(self.next, Ordering::Relaxed);
+        if self.script.is_lazy.load(Ordering::Relaxed) {
+            return Ok(Poll::Idle { retry_after: Duration::from_secs(60) });
+        }
         Ok(if self.next > first { Poll::Records } else { Poll::Idle { retry_after: Duration::from_millis(2) } })
     }
 
