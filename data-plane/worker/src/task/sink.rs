@@ -91,6 +91,8 @@ pub(super) struct SinkUnit {
     fatal: Option<ConnectError>,
     reached: BTreeMap<TopicPartition, Reached>,
     next_commit: Instant,
+    /// The commit waits for dead letters: nothing is fetched until it is done, or there would always be others on their way.
+    is_commit_held: bool,
     is_started: bool,
     records: u64,
     bytes: u64,
@@ -150,6 +152,7 @@ impl SinkUnit {
             fatal: None,
             reached: BTreeMap::new(),
             next_commit: Instant::now() + spec.settings.offset_flush_interval,
+            is_commit_held: false,
             is_started: false,
             records: 0,
             bytes: 0,
@@ -344,7 +347,7 @@ impl Unit for SinkUnit {
                 }
             } else {
                 self.clear();
-                if !self.poll(if is_running { self.max_records } else { 0 })? {
+                if !self.poll(if is_running && !self.is_commit_held { self.max_records } else { 0 })? {
                     return Ok(Step::Wait(until_commit));
                 }
                 if !self.shared.incoming.lock().fetched.rows.is_empty() {

@@ -10,7 +10,7 @@ use super::{REQUEST_TIMEOUT, Reached, SinkUnit, api_partition};
 use crate::task::runtime::broker_error;
 
 /// Before a commit is tried again that waits for dead letters.
-const LETTERS_RETRY: Duration = Duration::from_millis(200);
+const LETTERS_RETRY: Duration = Duration::from_millis(50);
 
 impl SinkUnit {
     /// Commits what the task says is safe, of all partitions or of those that are being closed.
@@ -20,7 +20,7 @@ impl SinkUnit {
         closing: Option<&[TopicPartition]>,
         letters_timeout: Duration,
     ) -> Result<(), ConnectError> {
-        self.next_commit = Instant::now() + self.spec.settings.offset_flush_interval;
+        (self.next_commit, self.is_commit_held) = (Instant::now() + self.spec.settings.offset_flush_interval, false);
         let is_meant = |partition: &TopicPartition| closing.is_none_or(|closing| closing.contains(partition));
         let current: SinkOffsets = self
             .reached
@@ -34,7 +34,8 @@ impl SinkUnit {
         {
             let mut failures = self.shared.failures.lock();
             failures.check_tolerance()?;
-            if !failures.flush(letters_timeout)? {
+            self.is_commit_held = !failures.flush(letters_timeout)?;
+            if self.is_commit_held {
                 self.next_commit = Instant::now() + LETTERS_RETRY;
                 if closing.is_some() {
                     tracing::warn!(connector = %self.spec.connector, "dead letters are not written: nothing is committed");

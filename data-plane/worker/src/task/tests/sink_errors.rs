@@ -135,6 +135,8 @@ async fn no_offset_is_committed_before_its_dead_letter_is_written() {
     worker.broker.hold_deliveries(false);
     eventually("the commit", || committed(&worker) == Some(2)).await;
     assert_eq!(worker.values("dead"), ["bad"]);
+    worker.append("t", &["b"]);
+    collected(&script, &["a!", "b!"]).await;
     unit.stop().await;
 }
 
