@@ -77,6 +77,7 @@ async fn create(client: &mut Client, document: &Document, validate_only: bool) -
         connector: Some(v1::Connector { config: document.config.clone(), target_state, ..Default::default() }),
         request_id: Uuid::new_v4().to_string(),
         validate_only,
+        ..Default::default()
     };
     client.connectors.create_connector(request).await.map(drop)
 }

@@ -1,12 +1,14 @@
 //! ferry.v1.ConnectorService.
 
+mod history;
+
 use crate::{
-    MAX_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES, caller,
     convert::{connector, names, request},
     errors::status,
     service::{ConnectorRef, ConnectorView, CreateConnector, PageRequest, Service, ServiceError, UpdateConnector},
 };
-use control_plane_core::{connector::TargetState, ids::Namespace};
+use control_plane_core::{connector::TargetState, history::Author, ids::Namespace};
 use futures::{StreamExt as _, stream::BoxStream};
 use prost::Message as _;
 use proto::v1::{self, connector_service_server::ConnectorService};
@@ -22,7 +24,7 @@ impl Connectors {
         Connectors { service }
     }
 
-    async fn create(&self, author: String, request: v1::CreateConnectorRequest) -> Result<ConnectorView, ServiceError> {
+    async fn create(&self, author: Author, request: v1::CreateConnectorRequest) -> Result<ConnectorView, ServiceError> {
         let namespace = names::namespace("parent", &request.parent)?;
         let name = names::connector_id("connector_id", &request.connector_id)?;
         let given = request.connector.unwrap_or_default();
@@ -34,13 +36,14 @@ impl Connectors {
             namespace,
             name,
             author,
+            reason: history::reason(&request.reason)?,
         };
         self.service.create_connector(create).await
     }
 
     async fn update(
         &self,
-        author: String,
+        author: Author,
         request: v1::UpdateConnectorRequest,
     ) -> Result<(ConnectorView, bool), ServiceError> {
         let Some(given) = request.connector else {
@@ -56,6 +59,7 @@ impl Connectors {
             namespace,
             name,
             author,
+            reason: history::reason(&request.reason)?,
         };
         self.service.update_connector(update).await
     }
@@ -96,11 +100,12 @@ fn reference(name: &str, etag: String, validate_only: bool) -> Result<ConnectorR
     Ok(ConnectorRef { namespace, name, etag: request::etag(etag), validate_only })
 }
 
-/// Who asks, as far as the connection tells.
-fn author<T>(request: &Request<T>) -> String {
+/// Who asks: as said, or as far as the connection tells.
+fn author<T>(request: &Request<T>) -> Result<Author, ServiceError> {
+    let said = request.metadata().get(caller::USER).map(|value| value.as_bytes());
     match request.remote_addr() {
-        Some(address) => format!("grpc:{}", address.ip()),
-        None => "grpc".to_owned(),
+        Some(address) => caller::author(said, &format!("grpc:{}", address.ip())),
+        None => caller::author(said, "grpc"),
     }
 }
 
@@ -110,7 +115,7 @@ impl ConnectorService for Connectors {
         &self,
         request: Request<v1::CreateConnectorRequest>,
     ) -> Result<Response<v1::CreateConnectorResponse>, Status> {
-        let view = self.create(author(&request), request.into_inner()).await.map_err(status)?;
+        let view = self.create(author(&request).map_err(status)?, request.into_inner()).await.map_err(status)?;
         Ok(Response::new(v1::CreateConnectorResponse { connector: Some(connector::connector(view)) }))
     }
 
@@ -137,8 +142,33 @@ impl ConnectorService for Connectors {
         &self,
         request: Request<v1::UpdateConnectorRequest>,
     ) -> Result<Response<v1::UpdateConnectorResponse>, Status> {
-        let (view, created) = self.update(author(&request), request.into_inner()).await.map_err(status)?;
+        let (view, created) =
+            self.update(author(&request).map_err(status)?, request.into_inner()).await.map_err(status)?;
         Ok(Response::new(v1::UpdateConnectorResponse { connector: Some(connector::connector(view)), created }))
+    }
+
+    async fn list_connector_revisions(
+        &self,
+        request: Request<v1::ListConnectorRevisionsRequest>,
+    ) -> Result<Response<v1::ListConnectorRevisionsResponse>, Status> {
+        Ok(Response::new(self.revisions(request.into_inner()).await.map_err(status)?))
+    }
+
+    async fn get_connector_revision(
+        &self,
+        request: Request<v1::GetConnectorRevisionRequest>,
+    ) -> Result<Response<v1::GetConnectorRevisionResponse>, Status> {
+        let revision = Some(self.revision(request.into_inner()).await.map_err(status)?);
+        Ok(Response::new(v1::GetConnectorRevisionResponse { revision }))
+    }
+
+    async fn rollback_connector(
+        &self,
+        request: Request<v1::RollbackConnectorRequest>,
+    ) -> Result<Response<v1::RollbackConnectorResponse>, Status> {
+        let author = author(&request).map_err(status)?;
+        let (view, changed) = self.rollback(author, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(v1::RollbackConnectorResponse { connector: Some(connector::connector(view)), changed }))
     }
 
     async fn delete_connector(&self, request: Request<v1::DeleteConnectorRequest>) -> Result<Response<()>, Status> {

@@ -4,6 +4,7 @@ pub(crate) mod connector;
 pub(crate) mod names;
 pub(crate) mod plugin;
 pub(crate) mod request;
+pub(crate) mod revision;
 pub(crate) mod worker;
 
 use control_plane_core::time::Wall;

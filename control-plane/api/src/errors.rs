@@ -22,6 +22,14 @@ pub fn status(error: ServiceError) -> Status {
             details.set_resource_info(what, name, "", message.clone());
             Code::NotFound
         }
+        ServiceError::NoRevision { connector, revision, kept } => {
+            let (oldest, newest) =
+                kept.map(|(oldest, newest)| (oldest.to_string(), newest.to_string())).unwrap_or_default();
+            let metadata = [("connector", connector.as_str()), ("oldest", &oldest), ("newest", &newest)];
+            reason(&mut details, "REVISION_NOT_FOUND", &metadata);
+            details.set_resource_info("ConnectorRevision", revision.to_string(), "", message.clone());
+            Code::NotFound
+        }
         ServiceError::AlreadyExists { name } => {
             reason(&mut details, "CONNECTOR_ALREADY_EXISTS", &[("name", &name)]);
             details.set_resource_info("Connector", name, "", message.clone());
@@ -120,6 +128,10 @@ mod tests {
         assert_eq!(details.precondition_failure().unwrap().violations[0].subject, "workers");
         let details = check(ServiceError::Unavailable(name()), Code::Unavailable, "UNAVAILABLE");
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_AFTER));
+        let dropped = ServiceError::NoRevision { connector: name(), revision: 2, kept: Some((3, 9)) };
+        assert_eq!(dropped.to_string(), "connector c has no revision 2; 3 to 9 are kept");
+        let details = check(dropped, Code::NotFound, "REVISION_NOT_FOUND");
+        assert_eq!(details.error_info().unwrap().metadata["oldest"], "3");
         let stale = ServiceError::StaleEtag { given: "a".into(), current: "b".into() };
         let details = check(stale, Code::Aborted, "STALE_ETAG");
         assert_eq!(details.error_info().unwrap().metadata["current"], "b");

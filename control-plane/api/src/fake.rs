@@ -1,16 +1,19 @@
 //! A small control plane in memory, for tests of the API, the gateway and the CLI: one worker that runs everything at
 //! once, two file plugins, a clock that ticks once per change. Nothing is copied.
 
+mod history;
 mod views;
 
+use crate::revisions;
 use crate::service::{
     About, ConfigChange, ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorRef, ConnectorView,
-    CreateConnector, Page, PageRequest, PluginView, Position64, Service, ServiceError, UnitState, UnitView,
-    UpdateConnector, Violation, Watched, WorkerView,
+    CreateConnector, Page, PageRequest, PluginView, Position64, RevisionView, RollbackConnector, Service, ServiceError,
+    UnitState, UnitView, UpdateConnector, Violation, Watched, WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, ConnectorType, TargetState},
-    ids::{ConnectorName, Generation, Namespace, SettingsId},
+    history::{ConfigRevision, Reason},
+    ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
     lease::FenceClass,
     time::Wall,
     worker::WorkerState,
@@ -36,6 +39,7 @@ type Key = (Namespace, ConnectorName);
 #[derive(Debug)]
 struct World {
     connectors: BTreeMap<Key, ConnectorView>,
+    histories: BTreeMap<ConnectorUid, Vec<ConfigRevision>>,
     worker: WorkerView,
     changes: i64,
     compacted: Position64,
@@ -52,7 +56,8 @@ pub struct FakeService {
 impl Default for FakeService {
     fn default() -> Self {
         let worker = views::worker(WORKER, Wall(START_MS));
-        let world = World { connectors: BTreeMap::new(), worker, changes: 0, compacted: 0, outage: None };
+        let (connectors, histories) = (BTreeMap::new(), BTreeMap::new());
+        let world = World { connectors, histories, worker, changes: 0, compacted: 0, outage: None };
         FakeService { world: Mutex::new(world), steps: broadcast::Sender::new(1024) }
     }
 }
@@ -193,12 +198,9 @@ fn validated(config: &Config) -> Result<(&'static str, ConnectorType), ServiceEr
 fn paged<T>(items: Vec<T>, page: &PageRequest) -> Result<Page<T>, ServiceError> {
     let start: usize = match page.token.as_str() {
         "" => 0,
-        token => token.parse().map_err(|_| {
-            let description = format!("{token:?} is not a token that a list answered; leave it empty");
-            ServiceError::Invalid(vec![Violation { field: "page_token".into(), description }])
-        })?,
+        token => token.parse().map_err(|_| ServiceError::bad_page_token())?,
     };
-    let size = if page.size == 0 { 100 } else { page.size.min(1000) } as usize;
+    let size = page.limit();
     let next = (start + size < items.len()).then(|| (start + size).to_string());
     Ok(Page { items: items.into_iter().skip(start).take(size).collect(), next })
 }
@@ -235,6 +237,7 @@ impl Service for FakeService {
         });
         if !request.validate_only {
             self.put(&mut world, view.clone());
+            world.remember(&view.connector, request.author, request.reason, None);
         }
         // Kafka Connect answers before there are tasks, too.
         Ok(ConnectorView { tasks: Vec::new(), ..view })
@@ -274,6 +277,7 @@ impl Service for FakeService {
                     request_id: request.request_id,
                     validate_only: request.validate_only,
                     author: request.author,
+                    reason: request.reason,
                 };
                 return Ok((self.create_connector(create).await?, true));
             }
@@ -292,15 +296,61 @@ impl Service for FakeService {
         let (class, connector_type) = validated(&connector.config)?;
         (connector.class, connector.connector_type) = (class.to_owned(), connector_type);
         let mut world = self.world()?;
-        if connector.config != before {
+        let changed = connector.config != before;
+        if changed {
             connector.config_generation = connector.config_generation.next();
             connector.updated = world.now();
         }
         let view = world.run(connector);
         if !request.validate_only {
             self.put(&mut world, view.clone());
+            if changed {
+                world.remember(&view.connector, request.author, request.reason, request.request_id);
+            }
         }
         Ok((view, false))
+    }
+
+    async fn rollback_connector(&self, request: RollbackConnector) -> Result<(ConnectorView, bool), ServiceError> {
+        let (there, history) = self.with_history(&request.namespace, &request.name)?;
+        if request.request_id.is_some() && history.iter().any(|revision| revision.request_id == request.request_id) {
+            return Ok((there, true));
+        }
+        check_etag(&there, request.etag.as_deref())?;
+        let wanted = revisions::find(&history, &request.name, request.revision)?.revision.config;
+        if wanted == there.connector.config {
+            return Ok((there, false));
+        }
+        let update = UpdateConnector {
+            namespace: request.namespace,
+            name: request.name,
+            change: ConfigChange::Replace(wanted),
+            etag: request.etag,
+            allow_missing: false,
+            validate_only: request.validate_only,
+            request_id: request.request_id,
+            author: request.author,
+            reason: Reason::of_rollback(request.revision, &request.reason),
+        };
+        self.update_connector(update).await.map(|(view, _)| (view, true))
+    }
+
+    async fn list_revisions(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        page: PageRequest,
+    ) -> Result<Page<RevisionView>, ServiceError> {
+        revisions::page(&self.with_history(namespace, name)?.1, &page)
+    }
+
+    async fn get_revision(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        revision: Generation,
+    ) -> Result<RevisionView, ServiceError> {
+        revisions::find(&self.with_history(namespace, name)?.1, name, revision)
     }
 
     async fn delete_connector(&self, named: ConnectorRef) -> Result<(), ServiceError> {

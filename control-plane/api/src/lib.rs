@@ -3,12 +3,14 @@
 //! Requests are parsed in `convert/` and never checked again behind it; errors become statuses in `errors` and nowhere
 //! else. Nothing here knows of a store, a worker session or a listener.
 
+pub mod caller;
 mod connectors;
 mod convert;
 pub mod errors;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod plugins;
+pub mod revisions;
 pub mod service;
 mod workers;
 

@@ -3,7 +3,8 @@
 
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
-    ids::{ConnectorName, Namespace, WorkerId},
+    history::{Author, Changes, ConfigRevision, Reason},
+    ids::{ConnectorName, Generation, Namespace, WorkerId},
     status::PluginError,
     time::Wall,
     worker::Worker,
@@ -204,6 +205,16 @@ pub struct PageRequest {
     pub token: String,
 }
 
+impl PageRequest {
+    /// How many items at most.
+    pub fn limit(&self) -> usize {
+        match self.size {
+            0 => 100,
+            size => size.min(1000) as usize,
+        }
+    }
+}
+
 /// A new connector.
 #[derive(Debug, Clone)]
 pub struct CreateConnector {
@@ -220,7 +231,9 @@ pub struct CreateConnector {
     /// Check only.
     pub validate_only: bool,
     /// Who asks, for the history.
-    pub author: String,
+    pub author: Author,
+    /// Why, for the history.
+    pub reason: Reason,
 }
 
 /// A change of a connector's config.
@@ -241,7 +254,9 @@ pub struct UpdateConnector {
     /// Makes a repeated creation harmless.
     pub request_id: Option<String>,
     /// Who asks, for the history.
-    pub author: String,
+    pub author: Author,
+    /// Why, for the history.
+    pub reason: Reason,
 }
 
 /// How a config changes.
@@ -251,6 +266,36 @@ pub enum ConfigChange {
     Replace(Config),
     /// These keys are set, or removed where None (KIP-477).
     Merge(std::collections::BTreeMap<String, Option<String>>),
+}
+
+/// A rollback of a connector's config.
+#[derive(Debug, Clone)]
+pub struct RollbackConnector {
+    /// Its tenant.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: ConnectorName,
+    /// Whose config is wanted.
+    pub revision: Generation,
+    /// Must be the connector's present etag, if given.
+    pub etag: Option<String>,
+    /// Makes a repetition harmless.
+    pub request_id: Option<String>,
+    /// Check only.
+    pub validate_only: bool,
+    /// Who asks, for the history.
+    pub author: Author,
+    /// Why, for the history.
+    pub reason: Reason,
+}
+
+/// A revision as users see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionView {
+    /// As stored.
+    pub revision: ConfigRevision,
+    /// Against the one before; None if that is no longer kept.
+    pub changes: Option<Changes>,
 }
 
 /// Names an existing connector for a change.
@@ -299,6 +344,16 @@ pub enum ServiceError {
         what: &'static str,
         /// Which.
         name: String,
+    },
+    /// The connector's history does not have it, or no longer.
+    #[error("connector {connector} has no revision {revision}; {}", kept_text(*.kept))]
+    NoRevision {
+        /// Whose history.
+        connector: String,
+        /// Which is not there.
+        revision: u64,
+        /// The oldest and the newest that are kept.
+        kept: Option<(u64, u64)>,
     },
     /// The name is taken.
     #[error("Connector {name} already exists")]
@@ -353,6 +408,24 @@ pub enum ServiceError {
     Internal(String),
 }
 
+fn kept_text(kept: Option<(u64, u64)>) -> String {
+    match kept {
+        None => "none are kept".to_owned(),
+        Some((oldest, newest)) if oldest == newest => format!("only {newest} is kept"),
+        Some((oldest, newest)) => format!("{oldest} to {newest} are kept"),
+    }
+}
+
+impl ServiceError {
+    /// A page token that no list has answered.
+    pub fn bad_page_token() -> ServiceError {
+        ServiceError::Invalid(vec![Violation {
+            field: "page_token".to_owned(),
+            description: "it is not a token of an earlier answer; leave it empty for the first page".to_owned(),
+        }])
+    }
+}
+
 fn join(violations: &[Violation]) -> String {
     violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
 }
@@ -372,6 +445,22 @@ pub trait Service: Send + Sync + 'static {
     ) -> Result<Page<ConnectorView>, ServiceError>;
     /// Changes the config; also says whether the connector was created.
     async fn update_connector(&self, request: UpdateConnector) -> Result<(ConnectorView, bool), ServiceError>;
+    /// Changes the config back to a kept revision's; also says whether that was a change at all.
+    async fn rollback_connector(&self, request: RollbackConnector) -> Result<(ConnectorView, bool), ServiceError>;
+    /// The kept revisions of a connector's config, newest first.
+    async fn list_revisions(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        page: PageRequest,
+    ) -> Result<Page<RevisionView>, ServiceError>;
+    /// One revision.
+    async fn get_revision(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        revision: Generation,
+    ) -> Result<RevisionView, ServiceError>;
     /// Deletes it; offsets and consumer groups stay.
     async fn delete_connector(&self, connector: ConnectorRef) -> Result<(), ServiceError>;
     /// Running, paused or stopped; idempotent.

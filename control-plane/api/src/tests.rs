@@ -144,6 +144,59 @@ async fn creation_is_checked_and_repeatable() {
 }
 
 #[tokio::test]
+async fn configs_have_a_history_and_go_back() {
+    let up = Up::start().await;
+    let mut create = tonic::Request::new(v1::CreateConnectorRequest { reason: "new".into(), ..create("a", SOURCE) });
+    create.metadata_mut().insert("ferry-user", "ann@host".parse().unwrap());
+    up.connectors().create_connector(create).await.unwrap();
+    let connector = v1::Connector { name: name("a"), config: map(&[("topic", "u")]), ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["config.topic".into()] };
+    let update = v1::UpdateConnectorRequest {
+        connector: Some(connector),
+        update_mask: Some(mask),
+        reason: "it moves".into(),
+        ..Default::default()
+    };
+    up.connectors().update_connector(update.clone()).await.unwrap();
+
+    let list = v1::ListConnectorRevisionsRequest { parent: name("a"), ..Default::default() };
+    let found = up.connectors().list_connector_revisions(list.clone()).await.unwrap().into_inner().revisions;
+    let notes: Vec<_> = found.iter().map(|r| (r.name.clone(), r.author.as_str(), r.reason.as_str())).collect();
+    let revision = |n: u32| format!("{}/revisions/{n}", name("a"));
+    assert_eq!(notes, [(revision(2), "grpc:127.0.0.1", "it moves"), (revision(1), "ann@host", "new")]);
+    assert!(found.iter().all(|revision| revision.config.is_empty() && !revision.previous_dropped));
+    let change = &found[0].changes[0];
+    assert_eq!((change.key.as_str(), change.kind()), ("topic", v1::ChangeKind::Changed));
+    assert_eq!((change.old_value.as_str(), change.new_value.as_str()), ("t", "u"));
+    let full = v1::ListConnectorRevisionsRequest { view: v1::RevisionView::Full.into(), page_size: 1, ..list.clone() };
+    let full = up.connectors().list_connector_revisions(full).await.unwrap().into_inner();
+    assert_eq!((full.revisions[0].config["topic"].as_str(), full.next_page_token.as_str()), ("u", "2"));
+
+    let get = v1::GetConnectorRevisionRequest { name: revision(1), ..Default::default() };
+    let first = up.connectors().get_connector_revision(get).await.unwrap().into_inner().revision.unwrap();
+    assert_eq!((first.generation, first.config["topic"].as_str(), first.changes.len()), (1, "t", 4));
+    let get = v1::GetConnectorRevisionRequest { name: revision(9), ..Default::default() };
+    let missing = up.connectors().get_connector_revision(get).await.unwrap_err();
+    assert_eq!((missing.code(), reason(&missing).as_str()), (Code::NotFound, "REVISION_NOT_FOUND"));
+    assert_eq!(missing.message(), "connector a has no revision 9; 1 to 2 are kept");
+
+    let rollback = v1::RollbackConnectorRequest { name: name("a"), revision: 1, ..Default::default() };
+    let back = up.connectors().rollback_connector(rollback.clone()).await.unwrap().into_inner();
+    let connector = back.connector.unwrap();
+    assert!(back.changed && connector.config["topic"] == "t" && connector.config_generation == 3);
+    assert!(!up.connectors().rollback_connector(rollback.clone()).await.unwrap().into_inner().changed);
+
+    let field = async |request| first_field(&up.connectors().rollback_connector(request).await.unwrap_err());
+    assert_eq!(field(v1::RollbackConnectorRequest { revision: 0, ..rollback.clone() }).await, "revision");
+    assert_eq!(field(v1::RollbackConnectorRequest { request_id: "x".into(), ..rollback.clone() }).await, "request_id");
+    assert_eq!(field(v1::RollbackConnectorRequest { reason: "x".repeat(1001), ..rollback }).await, "reason");
+    let wrong = v1::ListConnectorRevisionsRequest { view: 9, ..list };
+    assert_eq!(first_field(&up.connectors().list_connector_revisions(wrong).await.unwrap_err()), "view");
+    let long = v1::UpdateConnectorRequest { reason: "a\u{7}".into(), ..update };
+    assert_eq!(first_field(&up.connectors().update_connector(long).await.unwrap_err()), "reason");
+}
+
+#[tokio::test]
 async fn lists_are_paged_and_split_when_too_large() {
     let up = Up::start().await;
     for number in 0..5 {

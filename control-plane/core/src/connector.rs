@@ -103,30 +103,6 @@ pub struct DeletedConnector {
     pub config_generation: Generation,
 }
 
-/// Key `revisions/<uid>/<n>`: one accepted state of a connector's config.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigRevision {
-    /// The config generation that it made.
-    pub generation: Generation,
-    /// The config.
-    pub config: Config,
-    /// Who.
-    pub author: String,
-    /// When.
-    pub time: Wall,
-    /// Why, if said.
-    #[serde(default)]
-    pub reason: String,
-}
-
-/// How many revisions of a connector are kept.
-pub const REVISIONS_KEPT: u64 = 50;
-
-/// The revisions that exist when `last` is the newest.
-pub fn kept_revisions(last: Generation) -> impl Iterator<Item = Generation> {
-    (last.0.saturating_sub(REVISIONS_KEPT - 1).max(1)..=last.0).map(Generation)
-}
-
 /// Key `settings/<id>`: one Kafka cluster's worker settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {

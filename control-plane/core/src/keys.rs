@@ -4,7 +4,8 @@
 //! is too old stops instead of dropping what it doesn't know. Keys are relative to the store's prefix.
 
 use crate::{
-    connector::{ConfigRevision, Connector, DeletedConnector, Settings},
+    connector::{Connector, DeletedConnector, Settings},
+    history::ConfigRevision,
     ids::{
         ConnectorName, ConnectorUid, Epoch, Generation, InvalidId, Namespace, ReplicaId, SettingsId, Unit, WorkerId,
     },

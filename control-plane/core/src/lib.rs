@@ -5,6 +5,7 @@
 
 pub mod beats;
 pub mod connector;
+pub mod history;
 pub mod ids;
 pub mod keys;
 pub mod lease;

@@ -6,7 +6,8 @@
 //! a connector are free before any changed one is granted; unchanged ones run on.
 
 use crate::{
-    connector::{Connector, TargetState, kept_revisions},
+    connector::{Connector, TargetState},
+    history::kept_revisions,
     ids::{ConnectorUid, Epoch, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::{FenceClass, GrantState, Owner},

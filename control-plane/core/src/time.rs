@@ -21,7 +21,8 @@ impl Add<Duration> for Monotonic {
     }
 }
 
-/// Milliseconds since the Unix epoch, for people to read. No decision depends on it.
+/// Milliseconds since the Unix epoch, for people to read. How long a config's history is kept is the only
+/// decision that depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Wall(pub i64);

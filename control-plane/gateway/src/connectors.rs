@@ -12,17 +12,25 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use control_plane_api::service::{
-    ConfigChange, ConnectorView, CreateConnector, PageRequest, ServiceError, UpdateConnector,
+use control_plane_api::{
+    caller,
+    service::{ConfigChange, ConnectorView, CreateConnector, PageRequest, ServiceError, UpdateConnector},
 };
 use control_plane_core::{
     connector::{Config, TargetState},
+    history::{Author, Reason},
     ids::{ConnectorName, Namespace},
 };
 use serde_json::{Map, Value, json};
 
-/// Who asks, for the history, as long as nobody has to say who they are.
+/// The author of a change whose caller does not say who they are.
 const AUTHOR: &str = "rest";
+
+/// Who asks and why, for the history: the headers `Ferry-User` and `Ferry-Reason`.
+fn caller(headers: &HeaderMap) -> Result<(Author, Reason), ServiceError> {
+    let said = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    Ok((caller::author(said(caller::USER), AUTHOR)?, caller::reason(said(caller::REASON))?))
+}
 
 fn not_found(name: &str) -> String {
     format!("Connector {name} not found")
@@ -81,6 +89,7 @@ pub(crate) async fn create(
 ) -> Result<Response, RestError> {
     let new = body.new_connector()?;
     check_name(&new.config, &new.name)?;
+    let (author, reason) = caller(&headers)?;
     let create = CreateConnector {
         namespace: target.namespace,
         name: new_name(&new.name)?,
@@ -88,7 +97,8 @@ pub(crate) async fn create(
         target: new.target,
         request_id: None,
         validate_only: false,
-        author: AUTHOR.to_owned(),
+        author,
+        reason,
     };
     let view = service.create_connector(create).await?;
     Ok(created(&headers, &view))
@@ -111,7 +121,7 @@ pub(crate) async fn put_config(
     let config = body.config()?;
     check_name(&config, target.connector())?;
     let name = new_name(target.connector())?;
-    let update = update(target.namespace, name, ConfigChange::Replace(config), true);
+    let update = update(target.namespace, name, ConfigChange::Replace(config), true, caller(&headers)?);
     match service.update_connector(update).await? {
         (view, true) => Ok(created(&headers, &view)),
         (view, false) => Ok(Json(answers::info(&view)).into_response()),
@@ -122,6 +132,7 @@ pub(crate) async fn put_config(
 pub(crate) async fn patch_config(
     service: State,
     target: Target,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Json<answers::Info>, RestError> {
     let keys = body.patch()?;
@@ -134,13 +145,19 @@ pub(crate) async fn patch_config(
         Some(Some(name)) if name != target.connector() => return Err(name_mismatch(name, target.connector())),
         _ => {}
     }
-    let update = update(named.namespace, named.name, ConfigChange::Merge(keys), false);
+    let update = update(named.namespace, named.name, ConfigChange::Merge(keys), false, caller(&headers)?);
     let updated = service.update_connector(update).await;
     let (view, _) = updated.map_err(|error| RestError::or_missing(error, || not_found(target.connector())))?;
     Ok(Json(answers::info(&view)))
 }
 
-fn update(namespace: Namespace, name: ConnectorName, change: ConfigChange, allow_missing: bool) -> UpdateConnector {
+fn update(
+    namespace: Namespace,
+    name: ConnectorName,
+    change: ConfigChange,
+    allow_missing: bool,
+    (author, reason): (Author, Reason),
+) -> UpdateConnector {
     UpdateConnector {
         namespace,
         name,
@@ -149,7 +166,8 @@ fn update(namespace: Namespace, name: ConnectorName, change: ConfigChange, allow
         allow_missing,
         validate_only: false,
         request_id: None,
-        author: AUTHOR.to_owned(),
+        author,
+        reason,
     }
 }
 

@@ -57,7 +57,7 @@ impl RestError {
 impl From<ServiceError> for RestError {
     fn from(error: ServiceError) -> Self {
         let status = match &error {
-            ServiceError::NotFound { .. } => StatusCode::NOT_FOUND,
+            ServiceError::NotFound { .. } | ServiceError::NoRevision { .. } => StatusCode::NOT_FOUND,
             ServiceError::Invalid(_) | ServiceError::InvalidConfig { .. } => StatusCode::BAD_REQUEST,
             ServiceError::AlreadyExists { .. }
             | ServiceError::StaleEtag { .. }

@@ -8,9 +8,12 @@ use axum::{
 };
 use control_plane_api::{
     fake::{FakeService, WORKER},
-    service::{ServiceError, UnitState},
+    service::{PageRequest, Service as _, ServiceError, UnitState},
 };
-use control_plane_core::status::PluginError;
+use control_plane_core::{
+    ids::{ConnectorName, Namespace},
+    status::PluginError,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt as _;
@@ -89,6 +92,29 @@ fn with(mut config: Value, key: &str, value: Value) -> Value {
 
 fn stored(name: &str) -> Value {
     with(source(), "name", json!(name))
+}
+
+#[tokio::test]
+async fn changes_note_who_and_why_by_headers() {
+    let api = Api::new();
+    api.create("a").await;
+    let put = |user: &'static str, reason: &'static str, topic: &str| {
+        let mut config = source();
+        config["topic"] = json!(topic);
+        let request =
+            Request::builder().method("PUT").uri("/connectors/a/config").header("Ferry-User", user.as_bytes());
+        let request = request.header("Ferry-Reason", reason.as_bytes()).header("content-type", "application/json");
+        request.body(Body::from(config.to_string())).unwrap()
+    };
+    assert_eq!(api.send(put("zoë", "it moves", "u")).await.status, StatusCode::OK);
+    let name = ConnectorName::parse("a").unwrap();
+    let found = api.fake.list_revisions(&Namespace::default(), &name, PageRequest::default()).await.unwrap();
+    let notes: Vec<_> =
+        found.items.iter().map(|view| (view.revision.author.as_str(), view.revision.reason.as_str())).collect();
+    assert_eq!(notes, [("zoë", "it moves"), ("rest", "")]);
+    let answer = api.send(put("zoë", "a\tb\u{9b}", "v")).await;
+    let text = "ferry-reason: it has the control character '\\u{9b}'; leave that out";
+    assert_eq!((answer.status, &answer.json()["message"]), (StatusCode::BAD_REQUEST, &json!(text)));
 }
 
 #[tokio::test]

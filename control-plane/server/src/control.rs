@@ -1,6 +1,7 @@
 //! The service trait on the store: every change is one guarded transaction, tried again where others interfere.
 
 mod connectors;
+mod history;
 mod lifecycle;
 mod plugins;
 mod watching;
@@ -9,11 +10,11 @@ mod workers;
 use crate::{cache::Cache, clock::Clock, reports::Reports, sessions::Sessions, view::Viewer};
 use control_plane_api::service::{
     About, ConfigInfos, ConfigKeyInfo, ConnectorRef, ConnectorView, CreateConnector, Page, PageRequest, PluginView,
-    Position64, Service, ServiceError, UpdateConnector, Violation, Watched, WorkerView,
+    Position64, RevisionView, RollbackConnector, Service, ServiceError, UpdateConnector, Watched, WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
-    ids::{ConnectorName, Namespace},
+    ids::{ConnectorName, Generation, Namespace},
     txn::Txn,
     world::Stored,
 };
@@ -107,6 +108,28 @@ impl Service for Control {
         self.update(request).await
     }
 
+    async fn rollback_connector(&self, request: RollbackConnector) -> Result<(ConnectorView, bool), ServiceError> {
+        self.rollback(request).await
+    }
+
+    async fn list_revisions(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        page: PageRequest,
+    ) -> Result<Page<RevisionView>, ServiceError> {
+        self.page_of_revisions(namespace, name, page).await
+    }
+
+    async fn get_revision(
+        &self,
+        namespace: &Namespace,
+        name: &ConnectorName,
+        revision: Generation,
+    ) -> Result<RevisionView, ServiceError> {
+        self.revision(namespace, name, revision).await
+    }
+
     async fn delete_connector(&self, reference: ConnectorRef) -> Result<(), ServiceError> {
         self.delete(reference).await
     }
@@ -185,16 +208,5 @@ fn not_found(name: &ConnectorName) -> ServiceError {
     ServiceError::NotFound { what: "Connector", name: name.to_string() }
 }
 
-fn page_size(asked: u32) -> usize {
-    match asked {
-        0 => 100,
-        size => size.min(1000) as usize,
-    }
-}
-
-fn bad_token() -> ServiceError {
-    ServiceError::Invalid(vec![Violation {
-        field: "page_token".to_owned(),
-        description: "it is not a token of an earlier answer; leave it empty for the first page".to_owned(),
-    }])
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use crate::{Followed, Outcome, Store, StoreError};
 use control_plane_core::{
-    connector::ConfigRevision,
+    history::ConfigRevision,
     ids::{ConnectorUid, Revision},
     keys::{Entry, Key},
     txn::{Compare, Txn, Write},

@@ -6,7 +6,7 @@
 
 use crate::{Followed, HEAD, Outcome, Store, StoreError};
 use control_plane_core::{
-    connector::ConfigRevision,
+    history::ConfigRevision,
     ids::{ConnectorUid, Revision},
     keys::{DecodeError, Entry, Key, REPLICAS},
     txn::{Compare, Txn, Write},
@@ -29,6 +29,8 @@ const SESSION_TTL_S: i64 = 3;
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Entries read at a time.
 const PAGE: i64 = 1000;
+/// Largest answer to a read: a whole history of large configs, or a page of large entries.
+const READ_LIMIT_BYTES: usize = 64 << 20;
 /// Steps that may wait for a slow reader of the followed view.
 const FOLLOW_BUFFER: usize = 64;
 /// Pause before etcd is tried again.
@@ -180,7 +182,7 @@ impl Store for EtcdStore {
     fn history(&self, connector: ConnectorUid) -> BoxFuture<'_, Result<Vec<ConfigRevision>, StoreError>> {
         Box::pin(async move {
             let from = format!("{}revisions/{connector}/", self.prefix);
-            let mut client = self.client.kv_client();
+            let mut client = self.client.kv_client().max_decoding_message_size(READ_LIMIT_BYTES);
             let response = call(client.get(from, Some(GetOptions::new().with_prefix()))).await?;
             let mut revisions = Vec::new();
             for stored in response.kvs() {
@@ -344,7 +346,7 @@ async fn follow_until_it_fails(
 }
 
 async fn read_everything(client: &Client, prefix: &str) -> Result<(Vec<(Key, Entry, Revision)>, Revision), StoreError> {
-    let mut kv = client.kv_client();
+    let mut kv = client.kv_client().max_decoding_message_size(READ_LIMIT_BYTES);
     let mut entries = Vec::new();
     let end = prefix_end(prefix);
     let mut from = prefix.as_bytes().to_vec();

@@ -82,7 +82,7 @@ pub trait Store: Send + Sync + 'static {
     fn history(
         &self,
         connector: control_plane_core::ids::ConnectorUid,
-    ) -> BoxFuture<'_, Result<Vec<control_plane_core::connector::ConfigRevision>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<control_plane_core::history::ConfigRevision>, StoreError>>;
 }
 
 /// The key, relative to the prefix, that every transaction writes that has a durable write: `head` reads it.

@@ -138,6 +138,9 @@ pub struct CreateConnectorRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "5")]
     pub validate_only: bool,
+    /// Why, for the history: at most 1000 characters.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Create.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -201,6 +204,9 @@ pub struct UpdateConnectorRequest {
     /// A UUID, for the creation under allow_missing.
     #[prost(string, tag = "5")]
     pub request_id: ::prost::alloc::string::String,
+    /// Why, for the history: at most 1000 characters.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Update.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -350,6 +356,129 @@ pub struct WatchConnectorsResponse {
     #[prost(string, tag = "4")]
     pub resume_token: ::prost::alloc::string::String,
 }
+/// One key that differs between a revision and the one before it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigChange {
+    /// The key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// How it changed.
+    #[prost(enumeration = "ChangeKind", tag = "2")]
+    pub kind: i32,
+    /// The value before; empty with CHANGE_KIND_ADDED.
+    #[prost(string, tag = "3")]
+    pub old_value: ::prost::alloc::string::String,
+    /// The value after; empty with CHANGE_KIND_REMOVED.
+    #[prost(string, tag = "4")]
+    pub new_value: ::prost::alloc::string::String,
+}
+/// One accepted config of a connector. Never changes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConnectorRevision {
+    /// namespaces/{namespace}/connectors/{connector}/revisions/{generation}
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The config_generation that it made.
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    /// Who: what the caller said in the metadata "ferry-user" (at most 256 characters; nobody checks it), else where the
+    /// call came from.
+    #[prost(string, tag = "3")]
+    pub author: ::prost::alloc::string::String,
+    /// When it was accepted.
+    #[prost(message, optional, tag = "4")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why; empty if nobody said. Of a rollback: "rollback to revision N", and what was said.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// The config.
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub config: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What differs from the revision before, by key. In the first revision everything is ADDED.
+    #[prost(message, repeated, tag = "7")]
+    pub changes: ::prost::alloc::vec::Vec<ConfigChange>,
+    /// The revision before it is no longer kept: `changes` is empty.
+    #[prost(bool, tag = "8")]
+    pub previous_dropped: bool,
+}
+/// List revisions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListConnectorRevisionsRequest {
+    /// namespaces/{namespace}/connectors/{connector}
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// At most 1000 (larger is coerced); 0 means 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the last answer.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// BASIC unless set.
+    #[prost(enumeration = "RevisionView", tag = "4")]
+    pub view: i32,
+}
+/// List revisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListConnectorRevisionsResponse {
+    /// One page, newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub revisions: ::prost::alloc::vec::Vec<ConnectorRevision>,
+    /// Empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Get a revision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetConnectorRevisionRequest {
+    /// namespaces/{namespace}/connectors/{connector}/revisions/{generation}
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// FULL unless set.
+    #[prost(enumeration = "RevisionView", tag = "2")]
+    pub view: i32,
+}
+/// Get a revision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetConnectorRevisionResponse {
+    /// The revision.
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<ConnectorRevision>,
+}
+/// Roll back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackConnectorRequest {
+    /// namespaces/{namespace}/connectors/{connector}
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The generation of the revision whose config is wanted.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+    /// A UUID; the same request again changes nothing and answers the connector as it is then.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Do every check, store nothing.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+    /// Why, for the history: at most 1000 characters.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Roll back.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackConnectorResponse {
+    /// The connector as stored now.
+    #[prost(message, optional, tag = "1")]
+    pub connector: ::core::option::Option<Connector>,
+    /// False: its config was that of the revision already, and nothing was stored.
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
+}
 /// What the user wants of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -440,6 +569,76 @@ impl UnitState {
             "UNIT_STATE_FAILED" => Some(Self::Failed),
             "UNIT_STATE_RESTARTING" => Some(Self::Restarting),
             "UNIT_STATE_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+/// How a key changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChangeKind {
+    /// Not set.
+    Unspecified = 0,
+    /// It was not there before.
+    Added = 1,
+    /// It has another value.
+    Changed = 2,
+    /// It is not there any more.
+    Removed = 3,
+}
+impl ChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANGE_KIND_UNSPECIFIED",
+            Self::Added => "CHANGE_KIND_ADDED",
+            Self::Changed => "CHANGE_KIND_CHANGED",
+            Self::Removed => "CHANGE_KIND_REMOVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANGE_KIND_ADDED" => Some(Self::Added),
+            "CHANGE_KIND_CHANGED" => Some(Self::Changed),
+            "CHANGE_KIND_REMOVED" => Some(Self::Removed),
+            _ => None,
+        }
+    }
+}
+/// How much of a revision is shown (AIP-157).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RevisionView {
+    /// As BASIC in lists, as FULL elsewhere.
+    Unspecified = 0,
+    /// Without the config.
+    Basic = 1,
+    /// Everything.
+    Full = 2,
+}
+impl RevisionView {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REVISION_VIEW_UNSPECIFIED",
+            Self::Basic => "REVISION_VIEW_BASIC",
+            Self::Full => "REVISION_VIEW_FULL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REVISION_VIEW_UNSPECIFIED" => Some(Self::Unspecified),
+            "REVISION_VIEW_BASIC" => Some(Self::Basic),
+            "REVISION_VIEW_FULL" => Some(Self::Full),
             _ => None,
         }
     }
@@ -783,6 +982,92 @@ pub mod connector_service_client {
                 .insert(GrpcMethod::new("ferry.v1.ConnectorService", "RestartTask"));
             self.inner.unary(req, path, codec).await
         }
+        /// The kept revisions of a connector's config, newest first; always paged. The last 50 are kept for a year, the newest
+        /// two for ever; they go with the connector.
+        pub async fn list_connector_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListConnectorRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConnectorRevisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.ConnectorService/ListConnectorRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "ferry.v1.ConnectorService",
+                        "ListConnectorRevisions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One revision. NOT_FOUND says which there are.
+        pub async fn get_connector_revision(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetConnectorRevisionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetConnectorRevisionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.ConnectorService/GetConnectorRevision",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("ferry.v1.ConnectorService", "GetConnectorRevision"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// An update to the config of an earlier revision: validated and stored like any other, as a new revision. A stale
+        /// etag is ABORTED. Idempotent by request_id.
+        pub async fn rollback_connector(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackConnectorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackConnectorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.ConnectorService/RollbackConnector",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("ferry.v1.ConnectorService", "RollbackConnector"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// First the present connectors, then changes. Resumes after `resume_token`; where that is too old the stream
         /// ends with OUT_OF_RANGE and reason RESUME_TOKEN_TOO_OLD: list again.
         pub async fn watch_connectors(
@@ -898,6 +1183,32 @@ pub mod connector_service_server {
             &self,
             request: tonic::Request<super::RestartTaskRequest>,
         ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
+        /// The kept revisions of a connector's config, newest first; always paged. The last 50 are kept for a year, the newest
+        /// two for ever; they go with the connector.
+        async fn list_connector_revisions(
+            &self,
+            request: tonic::Request<super::ListConnectorRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConnectorRevisionsResponse>,
+            tonic::Status,
+        >;
+        /// One revision. NOT_FOUND says which there are.
+        async fn get_connector_revision(
+            &self,
+            request: tonic::Request<super::GetConnectorRevisionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetConnectorRevisionResponse>,
+            tonic::Status,
+        >;
+        /// An update to the config of an earlier revision: validated and stored like any other, as a new revision. A stale
+        /// etag is ABORTED. Idempotent by request_id.
+        async fn rollback_connector(
+            &self,
+            request: tonic::Request<super::RollbackConnectorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackConnectorResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the WatchConnectors method.
         type WatchConnectorsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WatchConnectorsResponse, tonic::Status>,
@@ -1436,6 +1747,150 @@ pub mod connector_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RestartTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.ConnectorService/ListConnectorRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListConnectorRevisionsSvc<T: ConnectorService>(pub Arc<T>);
+                    impl<
+                        T: ConnectorService,
+                    > tonic::server::UnaryService<super::ListConnectorRevisionsRequest>
+                    for ListConnectorRevisionsSvc<T> {
+                        type Response = super::ListConnectorRevisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListConnectorRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ConnectorService>::list_connector_revisions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListConnectorRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.ConnectorService/GetConnectorRevision" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetConnectorRevisionSvc<T: ConnectorService>(pub Arc<T>);
+                    impl<
+                        T: ConnectorService,
+                    > tonic::server::UnaryService<super::GetConnectorRevisionRequest>
+                    for GetConnectorRevisionSvc<T> {
+                        type Response = super::GetConnectorRevisionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetConnectorRevisionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ConnectorService>::get_connector_revision(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetConnectorRevisionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.ConnectorService/RollbackConnector" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackConnectorSvc<T: ConnectorService>(pub Arc<T>);
+                    impl<
+                        T: ConnectorService,
+                    > tonic::server::UnaryService<super::RollbackConnectorRequest>
+                    for RollbackConnectorSvc<T> {
+                        type Response = super::RollbackConnectorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackConnectorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ConnectorService>::rollback_connector(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackConnectorSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,7 +2,7 @@
 //! of the text, because a connector's name may hold a slash.
 
 use crate::service::{ServiceError, Violation};
-use control_plane_core::ids::{ConnectorName, InvalidId, Namespace};
+use control_plane_core::ids::{ConnectorName, Generation, InvalidId, Namespace};
 
 /// An error in one field.
 pub(crate) fn invalid(field: &str, description: impl Into<String>) -> ServiceError {
@@ -16,6 +16,20 @@ pub(crate) fn connector(field: &str, text: &str) -> Result<(Namespace, Connector
     let (namespace, rest) = rest.split_once('/').ok_or_else(wrong)?;
     let name = rest.strip_prefix("connectors/").ok_or_else(wrong)?;
     Ok((id(field, Namespace::parse(namespace))?, id(field, ConnectorName::parse(name))?))
+}
+
+/// `namespaces/{ns}/connectors/{id}/revisions/{n}`.
+pub(crate) fn revision(field: &str, text: &str) -> Result<(Namespace, ConnectorName, Generation), ServiceError> {
+    let wrong = || {
+        invalid(
+            field,
+            format!("{text:?} is not of the form namespaces/NAMESPACE/connectors/CONNECTOR/revisions/NUMBER"),
+        )
+    };
+    let (parent, number) = text.rsplit_once("/revisions/").ok_or_else(wrong)?;
+    let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+    let (namespace, name) = connector(field, parent)?;
+    Ok((namespace, name, Generation(number)))
 }
 
 /// `namespaces/{ns}`.
@@ -64,6 +78,8 @@ mod tests {
         let (namespace, name) = connector("name", "namespaces/team-a/connectors/a/b c").unwrap();
         assert_eq!((namespace.as_str(), name.as_str()), ("team-a", "a/b c"));
         assert_eq!(connector_name(&namespace, &name), "namespaces/team-a/connectors/a/b c");
+        let (_, name, number) = revision("name", "namespaces/a/connectors/c/revisions/1/revisions/20").unwrap();
+        assert_eq!((name.as_str(), number), ("c/revisions/1", Generation(20)));
         assert_eq!(namespace_or_all("parent", "namespaces/-").unwrap(), None);
         assert_eq!(worker("name", "workers/h:1").unwrap(), "h:1");
     }
@@ -82,5 +98,8 @@ mod tests {
         );
         assert!(text(namespace("parent", "namespaces/-x/").unwrap_err()).contains("1 to 63 characters"));
         assert!(worker("name", "workers/").is_err());
+        for wrong in ["namespaces/a/connectors/c", "namespaces/a/connectors/c/revisions/0", "c/revisions/1"] {
+            assert!(text(revision("name", wrong).unwrap_err()).starts_with("name: "), "{wrong}");
+        }
     }
 }

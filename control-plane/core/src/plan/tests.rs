@@ -359,6 +359,24 @@ fn a_recreated_connector_waits_for_its_namesake() {
 }
 
 #[test]
+fn a_deleted_connectors_history_goes_with_it() {
+    let mut cluster = Cluster::new();
+    cluster.worker(1);
+    cluster.settle();
+    let deleted = DeletedConnector {
+        namespace: Namespace::default(),
+        name: ConnectorName::parse("c").unwrap(),
+        settings: SettingsId::default(),
+        config_generation: Generation(70),
+    };
+    cluster.put(Key::Deleted(uid(1)), Entry::Deleted(deleted));
+    let writes: Vec<Write> = cluster.plan().txns(&cluster.world).into_iter().flat_map(|txn| txn.writes).collect();
+    for generation in 21..=70 {
+        assert!(writes.contains(&Write::Delete(Key::Revision(uid(1), Generation(generation)))), "{generation}");
+    }
+}
+
+#[test]
 fn capacity_is_a_hard_limit() {
     let mut cluster = Cluster::new();
     cluster.worker_with(1, 2);

@@ -1,12 +1,17 @@
 //! Creation, lists, updates and deletion of connectors.
 
-use super::{Control, TRIES, bad_token, check_etag, not_found, page_size, plugins::Validated};
+use super::{
+    Control, TRIES, check_etag,
+    history::{Note, with_revision},
+    not_found,
+    plugins::Validated,
+};
 use control_plane_api::service::{
     ConfigChange, ConnectorRef, ConnectorView, CreateConnector, Page, PageRequest, ServiceError, UpdateConnector,
     Violation,
 };
 use control_plane_core::{
-    connector::{Config, ConfigRevision, Connector, DeletedConnector, REVISIONS_KEPT, TargetState},
+    connector::{Config, Connector, DeletedConnector, TargetState},
     ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
     keys::{Key, encode},
     txn::{Compare, Txn},
@@ -65,7 +70,8 @@ impl Control {
             }
             let key = Key::Connector(request.namespace.clone(), request.name.clone());
             let txn = Txn::new().when(Compare::Absent(key.clone())).put(key, encode(&connector));
-            if self.commit(with_revision(txn, &connector, &request.author)).await? {
+            let note = Note { author: &request.author, reason: &request.reason, request_id: None };
+            if self.commit(with_revision(txn, &connector, &note, &[])).await? {
                 return Ok(self.view(&connector));
             }
         }
@@ -83,16 +89,16 @@ impl Control {
             None if page.token.is_empty() => None,
             Some((namespace, name)) => match (Namespace::parse(namespace), ConnectorName::parse(name)) {
                 (Ok(namespace), Ok(name)) => Some((namespace, name)),
-                _ => return Err(bad_token()),
+                _ => return Err(ServiceError::bad_page_token()),
             },
-            None => return Err(bad_token()),
+            None => return Err(ServiceError::bad_page_token()),
         };
         let in_scope = world
             .names
             .iter()
             .filter(|((at, _), _)| namespace.is_none_or(|wanted| wanted == at))
             .filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
-        let size = page_size(page.size);
+        let size = page.limit();
         let mut items = Vec::new();
         let mut next = None;
         for ((at, name), uid) in in_scope {
@@ -130,6 +136,7 @@ impl Control {
                     request_id: request.request_id.clone(),
                     validate_only: request.validate_only,
                     author: request.author.clone(),
+                    reason: request.reason.clone(),
                 };
                 return match self.create(create).await {
                     Ok(view) => Ok((view, true)),
@@ -146,23 +153,9 @@ impl Control {
             if config == stored.value.config {
                 return Ok((self.view(&stored.value), false));
             }
-            let validated = self.validate(&config).await?;
-            let connector = Connector {
-                config,
-                config_generation: stored.value.config_generation.next(),
-                class: validated.class,
-                connector_type: validated.connector_type,
-                fence_class: validated.fence_class,
-                updated: self.clock.wall(),
-                ..stored.value
-            };
-            if request.validate_only {
-                return Ok((self.view(&connector), false));
-            }
-            let key = Key::Connector(request.namespace.clone(), request.name.clone());
-            let txn = Txn::new().when(Compare::Unchanged(key.clone(), stored.revision)).put(key, encode(&connector));
-            if self.commit(with_revision(txn, &connector, &request.author)).await? {
-                return Ok((self.view(&connector), false));
+            let note = Note { author: &request.author, reason: &request.reason, request_id: None };
+            if let Some(view) = self.store_config(stored, config, &note, request.validate_only).await? {
+                return Ok((view, false));
             }
         }
         Err(ServiceError::Contended)
@@ -192,22 +185,6 @@ impl Control {
             }
         }
         Err(ServiceError::Contended)
-    }
-}
-
-fn with_revision(txn: Txn, connector: &Connector, author: &str) -> Txn {
-    let generation = connector.config_generation;
-    let revision = ConfigRevision {
-        generation,
-        config: connector.config.clone(),
-        author: author.to_owned(),
-        time: connector.updated,
-        reason: String::new(),
-    };
-    let txn = txn.put(Key::Revision(connector.uid, generation), encode(&revision));
-    match generation.0.checked_sub(REVISIONS_KEPT) {
-        Some(old) if old > 0 => txn.delete(Key::Revision(connector.uid, Generation(old))),
-        _ => txn,
     }
 }
 

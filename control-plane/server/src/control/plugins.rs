@@ -1,6 +1,6 @@
 //! What the connected workers can run, and validation on one of them.
 
-use super::{Control, bad_token, page_size};
+use super::Control;
 use crate::sessions::CommandFailure;
 use control_plane_api::service::{ConfigInfos, ConfigKeyInfo, Page, PageRequest, PluginView, ServiceError, Violation};
 use control_plane_core::{
@@ -41,10 +41,10 @@ impl Control {
     }
 
     pub(super) fn page_of_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {
-        let size = page_size(page.size);
+        let size = page.limit();
         let from = match page.token.as_str() {
             "" => 0,
-            token => token.parse::<usize>().map_err(|_| bad_token())?,
+            token => token.parse::<usize>().map_err(|_| ServiceError::bad_page_token())?,
         };
         let all = self.plugins();
         let next = (all.len() > from + size).then(|| (from + size).to_string());

@@ -1,6 +1,6 @@
 //! Workers as users see and drain them.
 
-use super::{Control, StoreErrorAt, bad_token, page_size};
+use super::{Control, StoreErrorAt};
 use control_plane_api::service::{Page, PageRequest, ServiceError, WorkerView};
 use control_plane_core::worker::WorkerState;
 
@@ -10,9 +10,9 @@ impl Control {
         let world = self.cache.world();
         let after = match page.token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| bad_token())?),
+            token => Some(token.parse().map_err(|_| ServiceError::bad_page_token())?),
         };
-        let size = page_size(page.size);
+        let size = page.limit();
         let mut ids: Vec<_> =
             world.workers.keys().filter(|id| after.is_none_or(|after| **id > after)).copied().collect();
         let next = (ids.len() > size).then(|| ids[size - 1].to_string());

@@ -1,7 +1,8 @@
 //! What every store keeps to.
 
 use control_plane_core::{
-    connector::{ConfigRevision, Settings},
+    connector::Settings,
+    history::{Author, ConfigRevision, Reason},
     ids::{ConnectorUid, Epoch, Generation, ReplicaId, Revision, SettingsId, WorkerId},
     keys::{Entry, Key, encode},
     time::Wall,
@@ -135,15 +136,23 @@ pub async fn run(store: Arc<dyn Store>) {
     let revision = |n| ConfigRevision {
         generation: Generation(n),
         config: BTreeMap::new(),
-        author: "me".to_owned(),
+        author: Author::parse("me").expect("short"),
         time: Wall(1),
-        reason: String::new(),
+        reason: Reason::default(),
+        request_id: None,
     };
     let history = Txn::new()
         .put(Key::Revision(uid, Generation(10)), encode(&revision(10)))
         .put(Key::Revision(uid, Generation(9)), encode(&revision(9)));
     assert!(commit(&*store, history).await.is_some());
     assert_eq!(store.history(uid).await.expect("history"), [revision(9), revision(10)]);
+    // Large ones are more than a gRPC message is by default.
+    for n in 1..=6 {
+        let config = BTreeMap::from([("large".to_owned(), "x".repeat(1_000_000))]);
+        let large = ConfigRevision { config, ..revision(n) };
+        assert!(commit(&*store, Txn::new().put(Key::Revision(uid, Generation(n)), encode(&large))).await.is_some());
+    }
+    assert_eq!(store.history(uid).await.expect("history").len(), 8);
 
     // Many writers: exactly one of those that guard the same revision wins.
     let base = commit(&*store, Txn::new().put(key("race"), encode(&settings(1)))).await.expect("no guard");

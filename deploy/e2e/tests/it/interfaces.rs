@@ -33,7 +33,7 @@ fn create(name: &str, request_id: &str) -> v1::CreateConnectorRequest {
         connector_id: name.to_owned(),
         connector: Some(connector(name, "/tmp/none")),
         request_id: request_id.to_owned(),
-        validate_only: false,
+        ..v1::CreateConnectorRequest::default()
     }
 }
 
