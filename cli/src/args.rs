@@ -43,6 +43,12 @@ pub enum Command {
     /// Show all about one thing
     #[command(subcommand)]
     Describe(Describe),
+    /// Show how a connector's config has changed, by whom and why
+    #[command(subcommand)]
+    History(History),
+    /// Give a connector the config of an earlier revision
+    #[command(subcommand)]
+    Rollback(Rollback),
     /// Delete connectors; their offsets and consumer groups stay
     #[command(subcommand)]
     Delete(Connectors),
@@ -123,6 +129,9 @@ pub struct Apply {
     /// Do every check, store nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Why, for the history of the configs
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// Options of `validate`.
@@ -167,6 +176,43 @@ pub enum Describe {
     Connector {
         /// Its name
         name: String,
+    },
+}
+
+/// Whose history.
+#[derive(Debug, Subcommand)]
+pub enum History {
+    /// A connector
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Its name
+        name: String,
+        /// Only this one, with its config; as JSON or YAML it can be applied again
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "diff")]
+        revision: Option<u64>,
+        /// What revision N changed; with :M, what differs from N to M
+        #[arg(long, value_name = "N[:M]", value_parser = revisions)]
+        diff: Option<(u64, Option<u64>)>,
+    },
+}
+
+/// What to roll back.
+#[derive(Debug, Subcommand)]
+pub enum Rollback {
+    /// A connector
+    #[command(visible_aliases = ["connectors", "c"])]
+    Connector {
+        /// Its name
+        name: String,
+        /// The revision whose config it gets; `ferry history` lists them
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        to: u64,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Do every check, store nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -254,6 +300,17 @@ fn task(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), number.parse().map_err(|_| wrong())?))
 }
 
+fn revisions(text: &str) -> Result<(u64, Option<u64>), String> {
+    let number = |text: &str| {
+        let wrong = || "give a revision's number, or two with a colon between, such as 3 or 3:5".to_owned();
+        text.parse().ok().filter(|number: &u64| *number > 0).ok_or_else(wrong)
+    };
+    match text.split_once(':') {
+        Some((from, to)) => Ok((number(from)?, Some(number(to)?))),
+        None => Ok((number(text)?, None)),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "give a number and a unit, such as 500ms, 30s, 5m, 1h".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
@@ -284,6 +341,8 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("30").is_err() && duration("s").is_err() && duration("1d").is_err());
         assert_eq!(task("a/b/3"), Ok(("a/b".to_owned(), 3)));
+        assert_eq!((revisions("3"), revisions("3:5")), (Ok((3, None)), Ok((3, Some(5)))));
+        assert!(["", "0", "3:", ":3", "a", "3:0"].iter().all(|text| revisions(text).is_err()));
         assert!(task("a").is_err() && task("/1").is_err() && task("a/x").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     args::Arguments,
+    caller::Caller,
     failure::{Failure, Kind},
 };
 use proto::v1::{
@@ -9,7 +10,10 @@ use proto::v1::{
     worker_service_client::WorkerServiceClient,
 };
 use std::{error::Error, time::Duration};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until an answer begins; a validation on a worker may take its time.
@@ -20,7 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Clients of the three services over one connection.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(crate) connectors: ConnectorServiceClient<Channel>,
+    pub(crate) connectors: ConnectorServiceClient<InterceptedService<Channel, Caller>>,
     pub(crate) workers: WorkerServiceClient<Channel>,
     pub(crate) plugins: PluginServiceClient<Channel>,
     namespace: String,
@@ -40,7 +44,7 @@ impl Client {
         let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
         let channel = endpoint.connect().await.map_err(|error| unreachable(server, &error))?;
         Ok(Client {
-            connectors: ConnectorServiceClient::new(channel.clone()),
+            connectors: ConnectorServiceClient::with_interceptor(channel.clone(), Caller::of_this_process()),
             workers: WorkerServiceClient::new(channel.clone()),
             plugins: PluginServiceClient::new(channel),
             namespace: arguments.namespace.clone(),

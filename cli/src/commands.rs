@@ -7,7 +7,9 @@ mod describe;
 mod dev;
 mod drain;
 mod get;
+mod history;
 mod restart;
+mod rollback;
 mod standalone;
 mod target;
 mod validate;
@@ -27,6 +29,8 @@ pub(crate) async fn run(arguments: &Arguments, mut output: Output<'_>) -> Result
         Command::Apply(options) => apply::run(arguments, options, output).await,
         Command::Get(what) => get::run(arguments, what, output).await,
         Command::Describe(what) => describe::run(arguments, what, output).await,
+        Command::History(what) => history::run(arguments, what, output).await,
+        Command::Rollback(what) => rollback::run(arguments, what, output).await,
         Command::Delete(what) => delete::run(arguments, what, output).await,
         Command::Pause(what) => target::run(arguments, target::Verb::Pause, what, output).await,
         Command::Resume(what) => target::run(arguments, target::Verb::Resume, what, output).await,

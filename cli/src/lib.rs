@@ -4,6 +4,7 @@
 //! 3 the environment (nobody at the server's address).
 
 pub mod args;
+mod caller;
 mod client;
 mod commands;
 mod documents;
@@ -15,9 +16,9 @@ use args::Arguments;
 use output::Output;
 use std::io::Write;
 
-/// Runs one command; gives the exit code.
-pub async fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let output = Output::new(arguments.output, out);
+/// Runs one command; gives the exit code. `colours`: standard output is a terminal that shows them.
+pub async fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write, colours: bool) -> u8 {
+    let output = Output::new(arguments.output, out, colours);
     match commands::run(&arguments, output).await {
         Ok(()) => 0,
         Err(failure) => {

@@ -1,6 +1,8 @@
 //! What goes to standard output: tables for people, JSON and YAML for programs. The only place that writes it.
 
 pub(crate) mod describe;
+pub(crate) mod difference;
+pub(crate) mod revisions;
 pub(crate) mod shapes;
 pub(crate) mod table;
 pub(crate) mod time;
@@ -13,12 +15,14 @@ use table::Table;
 /// Where and how to print.
 pub(crate) struct Output<'a> {
     pub(crate) format: Format,
+    /// The reader sees colours.
+    pub(crate) colours: bool,
     out: &'a mut dyn Write,
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(format: Format, out: &'a mut dyn Write) -> Self {
-        Output { format, out }
+    pub(crate) fn new(format: Format, out: &'a mut dyn Write, colours: bool) -> Self {
+        Output { format, colours, out }
     }
 
     /// A line for people.

@@ -2,7 +2,10 @@
 //!
 //! They speak to each other over loopback as they do across machines; nothing is special but the store.
 
-use crate::failure::{Failure, Kind};
+use crate::{
+    caller::Caller,
+    failure::{Failure, Kind},
+};
 use control_plane_server::run::{Listen, Listening, run as run_control_plane};
 use control_plane_store::embedded::EmbeddedStore;
 use data_plane_worker::run::{Options, run as run_worker};
@@ -17,7 +20,7 @@ use std::{
 };
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
+use tonic::{Code, transport::Endpoint};
 use tracing_subscriber::EnvFilter;
 
 /// How long the two planes may take to find each other.
@@ -97,9 +100,10 @@ async fn apply(listening: &Listening, connectors: &[(String, BTreeMap<String, St
     if connectors.is_empty() {
         return Ok(());
     }
-    let mut client = ConnectorServiceClient::connect(format!("http://{}", listening.grpc))
-        .await
-        .map_err(|error| environment(format!("the control plane in this process is not reached: {error}")))?;
+    let unreached = |error| environment(format!("the control plane in this process is not reached: {error}"));
+    let endpoint = Endpoint::from_shared(format!("http://{}", listening.grpc)).map_err(unreached)?;
+    let channel = endpoint.connect().await.map_err(unreached)?;
+    let mut client = ConnectorServiceClient::with_interceptor(channel, Caller::of_this_process());
     let deadline = Instant::now() + START_PATIENCE;
     for (name, config) in connectors {
         loop {

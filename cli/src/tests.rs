@@ -99,7 +99,7 @@ impl Up {
 async fn ferry(server: &str, words: &[&str]) -> (u8, String, String) {
     let arguments = Arguments::parse_from(["ferry", "--server", server].iter().chain(words));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = run(arguments, &mut out, &mut err).await;
+    let code = run(arguments, &mut out, &mut err, false).await;
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -194,6 +194,56 @@ async fn verbs_and_their_errors() {
 }
 
 #[tokio::test]
+async fn configs_have_a_history_and_go_back() {
+    let up = Up::start().await;
+    up.two().await;
+    let changed = up.file("in.yaml", &TWO.split("---").next().unwrap().replace("topic: t", "topic: u"));
+    let apply = ["apply", "-f", &changed, "--reason", "t is full\nsince noon"];
+    up.check(&apply, "connector/in configured\n").await;
+
+    let (_, out, _) = up.ferry(&["history", "connector", "in"]).await;
+    let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["REVISION", "AGE", "AUTHOR", "CHANGES", "REASON"]);
+    assert_eq!((rows[1][0], rows[1][3], rows[1][4..].join(" ").as_str()), ("2", "1", "t is full…"), "{out}");
+    assert!(rows[1][2].contains('@'), "{out}");
+    assert_eq!((rows[2][0], rows[2][3], rows[2][4]), ("1", "4", "-"));
+    let (_, out, _) = up.ferry(&["history", "connector", "in", "-o", "json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let change = serde_json::json!([{"key": "topic", "kind": "changed", "old": "t", "new": "u"}]);
+    assert_eq!((&listed[0]["changes"], &listed[0]["reason"]), (&change, &serde_json::json!("t is full\nsince noon")));
+
+    let diff = "--- in revision 1\n+++ in revision 2\n@@ -1,4 +1,4 @@\n connector.class = FileStreamSource\n \
+                file = /tmp/in\n name = in\n-topic = t\n+topic = u\n";
+    up.check(&["history", "connector", "in", "--diff", "2"], diff).await;
+    up.check(&["history", "connector", "in", "--diff", "1:2"], diff).await;
+    up.check(&["history", "connector", "in", "--diff", "2:2"], "").await;
+    let (_, out, _) = up.ferry(&["history", "connector", "in", "--diff", "1", "-o", "yaml"]).await;
+    assert!(out.starts_with("- key: connector.class\n  kind: added\n  new: FileStreamSource\n"), "{out}");
+
+    let dry = ["rollback", "connector", "in", "--to", "1", "--dry-run"];
+    up.check(&dry, "connector/in rolled back to revision 1 (dry run)\n").await;
+    let back = ["rollback", "connector", "in", "--to", "1", "--reason", "u is worse"];
+    up.check(&back, "connector/in rolled back to revision 1\n").await;
+    up.check(&back, "connector/in unchanged\n").await;
+    let (_, out, _) = up.ferry(&["history", "connector", "in", "--revision", "3"]).await;
+    assert!(out.contains("Reason:       rollback to revision 1: u is worse\nConfig:\n"), "{out}");
+    assert!(out.ends_with("  topic = t\n"), "{out}");
+
+    let err = "error: connector in has no revision 9; 1 to 3 are kept\n";
+    up.refused(&["rollback", "connector", "in", "--to", "9"], 2, err).await;
+    up.refused(&["history", "connector", "in", "--revision", "9"], 2, err).await;
+    let reason = "x".repeat(1001);
+    let words = ["rollback", "connector", "in", "--to", "2", "--reason", &reason];
+    up.refused(&words, 2, "error: reason: it has 1001 characters; give at most 1000\n").await;
+    up.refused(&["history", "connector", "x"], 2, "error: Connector x not found\n").await;
+
+    let (_, out, _) = up.ferry(&["history", "connector", "in", "--revision", "2", "-o", "yaml"]).await;
+    let file = up.file("second.yaml", &out);
+    up.check(&["apply", "-f", &file], "connector/in configured\n").await;
+    up.check(&["history", "connector", "in", "--diff", "2:4"], "").await;
+}
+
+#[tokio::test]
 async fn an_unreachable_server_is_named_with_the_fix() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -266,7 +316,7 @@ async fn watching_prints_the_present_then_changes() {
         until(|| out.text().lines().count() == 5).await;
     };
     tokio::select! {
-        code = run(arguments, &mut writer, &mut errors) => panic!("the watch ended with {code}"),
+        code = run(arguments, &mut writer, &mut errors, false) => panic!("the watch ended with {code}"),
         () = changes => {}
     }
     let text = out.text();

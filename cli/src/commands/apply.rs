@@ -16,22 +16,28 @@ use uuid::Uuid;
 pub(crate) async fn run(arguments: &Arguments, options: &Apply, output: &mut Output<'_>) -> Result<(), Failure> {
     let documents = documents::load(&options.files)?;
     let mut client = Client::connect(arguments).await?;
+    let reason = options.reason.as_deref().unwrap_or_default();
     if options.dry_run || documents.len() > 1 {
-        let (outcomes, failures) = apply_all(&mut client, &documents, true).await;
+        let (outcomes, failures) = apply_all(&mut client, &documents, reason, true).await;
         Failure::all(failures)?;
         if options.dry_run {
             return output.done(&outcomes);
         }
     }
-    let (outcomes, failures) = apply_all(&mut client, &documents, false).await;
+    let (outcomes, failures) = apply_all(&mut client, &documents, reason, false).await;
     output.done(&outcomes)?;
     Failure::all(failures)
 }
 
-async fn apply_all(client: &mut Client, documents: &[Document], dry_run: bool) -> (Vec<Outcome>, Vec<Failure>) {
+async fn apply_all(
+    client: &mut Client,
+    documents: &[Document],
+    reason: &str,
+    dry_run: bool,
+) -> (Vec<Outcome>, Vec<Failure>) {
     let (mut outcomes, mut failures) = (Vec::new(), Vec::new());
     for document in documents {
-        match apply(client, document, dry_run).await {
+        match apply(client, document, reason, dry_run).await {
             Ok(outcome) => {
                 let (name, outcome) = (document.name.clone(), outcome.to_owned());
                 outcomes.push(Outcome { kind: "connector", name, outcome, dry_run });
@@ -42,11 +48,16 @@ async fn apply_all(client: &mut Client, documents: &[Document], dry_run: bool) -
     (outcomes, failures)
 }
 
-async fn apply(client: &mut Client, document: &Document, validate_only: bool) -> Result<&'static str, Status> {
+async fn apply(
+    client: &mut Client,
+    document: &Document,
+    reason: &str,
+    validate_only: bool,
+) -> Result<&'static str, Status> {
     let stored = match client.get_connector(&document.name).await {
         Ok(stored) => stored,
         Err(status) if status.code() == Code::NotFound => {
-            create(client, document, validate_only).await?;
+            create(client, document, reason, validate_only).await?;
             return Ok("created");
         }
         Err(status) => return Err(status),
@@ -58,7 +69,12 @@ async fn apply(client: &mut Client, document: &Document, validate_only: bool) ->
     let changed = config != stored.config;
     if changed {
         let connector = v1::Connector { name: client.connector(&document.name), config, etag, ..Default::default() };
-        let request = v1::UpdateConnectorRequest { connector: Some(connector), validate_only, ..Default::default() };
+        let request = v1::UpdateConnectorRequest {
+            connector: Some(connector),
+            validate_only,
+            reason: reason.to_owned(),
+            ..Default::default()
+        };
         let answer = client.connectors.update_connector(request).await?.into_inner();
         // What was only checked has not changed the stored etag.
         etag = if validate_only { stored.etag } else { answer.connector.unwrap_or_default().etag };
@@ -69,7 +85,7 @@ async fn apply(client: &mut Client, document: &Document, validate_only: bool) ->
     Ok(if changed || verb.is_some() { "configured" } else { "unchanged" })
 }
 
-async fn create(client: &mut Client, document: &Document, validate_only: bool) -> Result<(), Status> {
+async fn create(client: &mut Client, document: &Document, reason: &str, validate_only: bool) -> Result<(), Status> {
     let target_state = document.target.map_or(v1::TargetState::Unspecified, wire).into();
     let request = v1::CreateConnectorRequest {
         parent: client.parent(),
@@ -77,7 +93,7 @@ async fn create(client: &mut Client, document: &Document, validate_only: bool) -
         connector: Some(v1::Connector { config: document.config.clone(), target_state, ..Default::default() }),
         request_id: Uuid::new_v4().to_string(),
         validate_only,
-        ..Default::default()
+        reason: reason.to_owned(),
     };
     client.connectors.create_connector(request).await.map(drop)
 }

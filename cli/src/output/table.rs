@@ -14,11 +14,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    fn new(header: &[&'static str]) -> Self {
+    pub(super) fn new(header: &[&'static str]) -> Self {
         Table { header: header.to_vec(), rows: Vec::new(), widths: header.iter().map(|text| text.len()).collect() }
     }
 
-    fn row(&mut self, cells: Vec<String>) {
+    pub(super) fn row(&mut self, cells: Vec<String>) {
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
             *width = (*width).max(cell.chars().count());
         }
@@ -146,6 +146,6 @@ pub(crate) fn worker_state(state: v1::WorkerState) -> &'static str {
     }
 }
 
-fn or_dash(text: &str) -> String {
+pub(super) fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
