@@ -103,7 +103,9 @@ impl<'w> Board<'w> {
         let mut from: Vec<(usize, WorkerId)> =
             self.workers.values().map(|(worker, load)| (load.of_kind(kind), worker.id)).collect();
         from.sort_by_key(|(load, id)| (std::cmp::Reverse(*load), *id));
-        for (load, source) in from {
+        let least = from.last().map_or(0, |(load, _)| *load);
+        // Nobody has so little that a move from here, or from a worker with less, would be better.
+        for (load, source) in from.into_iter().take_while(|(load, _)| least + 2 <= *load) {
             for (unit, connector) in movable(source) {
                 let better = self.pick(&unit, connector).filter(|target| {
                     self.workers.get(target).is_some_and(|(_, other)| other.of_kind(kind) + 2 <= load)

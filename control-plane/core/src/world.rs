@@ -70,24 +70,44 @@ pub struct World {
     pub timers_since: Monotonic,
     /// When a heartbeat was last answered HOLD: its worker counts on a whole lease from then.
     pub held_at: Monotonic,
+    /// Raised by every change but heartbeats: while it stands, only time can make something to do.
+    pub structure: u64,
+    /// What the units of each connector should be running; follows connectors, task sets and settings.
+    wanted: BTreeMap<ConnectorUid, Wanted>,
+}
+
+/// Digests of a connector's units.
+#[derive(Debug, Clone)]
+struct Wanted {
+    planner: UnitDigest,
+    tasks: Vec<UnitDigest>,
 }
 
 impl World {
     /// Takes a put. What is older than what is known of the key is dropped (a duplicated event).
     pub fn apply(&mut self, key: Key, entry: Entry, revision: Revision, now: Monotonic) {
+        self.structure += u64::from(!matches!(key, Key::Replica(_)));
         match (key, entry) {
-            (Key::Settings(id), Entry::Settings(value)) => put(&mut self.settings, id, value, revision),
+            (Key::Settings(id), Entry::Settings(value)) => {
+                put(&mut self.settings, id.clone(), value, revision);
+                self.digest_all_under(&id);
+            }
             (Key::Connector(namespace, name), Entry::Connector(value)) => {
                 let uid = value.uid;
                 if let Some(old) = self.names.insert((namespace, name), uid)
                     && old != uid
                 {
                     self.connectors.remove(&old);
+                    self.digest(old);
                 }
                 put(&mut self.connectors, uid, value, revision);
+                self.digest(uid);
             }
             (Key::Deleted(uid), Entry::Deleted(value)) => put(&mut self.deleted, uid, value, revision),
-            (Key::TaskSet(uid), Entry::TaskSet(value)) => put(&mut self.task_sets, uid, value, revision),
+            (Key::TaskSet(uid), Entry::TaskSet(value)) => {
+                put(&mut self.task_sets, uid, value, revision);
+                self.digest(uid);
+            }
             (Key::Owner(unit), Entry::Owner(value)) => put(&mut self.owners, unit, value, revision),
             (Key::Status(unit), Entry::Status(value)) => put(&mut self.statuses, unit, value, revision),
             (Key::Worker(id), Entry::Worker(value)) => {
@@ -115,15 +135,23 @@ impl World {
 
     /// Takes a deletion.
     pub fn delete(&mut self, key: &Key, revision: Revision) {
+        self.structure += u64::from(!matches!(key, Key::Replica(_)));
         match key {
-            Key::Settings(id) => drop(self.settings.remove(id)),
+            Key::Settings(id) => {
+                self.settings.remove(id);
+                self.digest_all_under(id);
+            }
             Key::Connector(namespace, name) => {
                 if let Some(uid) = self.names.remove(&(namespace.clone(), name.clone())) {
                     self.connectors.remove(&uid);
+                    self.digest(uid);
                 }
             }
             Key::Deleted(uid) => drop(self.deleted.remove(uid)),
-            Key::TaskSet(uid) => drop(self.task_sets.remove(uid)),
+            Key::TaskSet(uid) => {
+                self.task_sets.remove(uid);
+                self.digest(*uid);
+            }
             Key::Owner(unit) => drop(self.owners.remove(unit)),
             Key::Status(unit) => drop(self.statuses.remove(unit)),
             Key::Worker(id) => {
@@ -140,7 +168,7 @@ impl World {
 
     /// Takes the whole store anew, as of `revision`. Heartbeats start anew too: silence before now proves nothing.
     pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
-        *self = World { timers_since: now, held_at: self.held_at, ..World::default() };
+        *self = World { timers_since: now, held_at: self.held_at, structure: self.structure + 1, ..World::default() };
         // Workers first: their heartbeats are known by them.
         let (workers, others): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|(key, _, _)| matches!(key, Key::Worker(_)));
@@ -174,19 +202,37 @@ impl World {
 
     /// What a unit should be running now; None if it should not exist.
     pub fn wanted_digest(&self, unit: Unit) -> Option<UnitDigest> {
-        let connector = &self.connectors.get(&unit.connector)?.value;
+        let wanted = self.wanted.get(&unit.connector)?;
         match unit.kind {
-            UnitKind::Planner => {
-                let generation = self.settings_generation(&connector.settings);
-                Some(UnitDigest::of(&connector.settings, generation, &connector.config, None))
-            }
-            UnitKind::Task(number) => {
-                let set = &self.task_sets.get(&unit.connector)?.value;
-                let task = set.tasks.get(number as usize)?;
-                let generation = self.settings_generation(&set.settings);
-                Some(UnitDigest::of(&set.settings, generation, &set.connector_config, Some(task)))
-            }
+            UnitKind::Planner => Some(wanted.planner),
+            UnitKind::Task(number) => wanted.tasks.get(number as usize).copied(),
         }
+    }
+
+    /// Works out what the units of a connector should be running.
+    fn digest(&mut self, uid: ConnectorUid) {
+        let Some(connector) = self.connectors.get(&uid).map(|stored| &stored.value) else {
+            self.wanted.remove(&uid);
+            return;
+        };
+        let generation = self.settings_generation(&connector.settings);
+        let planner = UnitDigest::of(&connector.settings, generation, &connector.config, None);
+        let tasks = self.task_sets.get(&uid).map_or_else(Vec::new, |stored| {
+            let set = &stored.value;
+            let generation = self.settings_generation(&set.settings);
+            let of = |task| UnitDigest::of(&set.settings, generation, &set.connector_config, Some(task));
+            set.tasks.iter().map(of).collect()
+        });
+        self.wanted.insert(uid, Wanted { planner, tasks });
+    }
+
+    fn digest_all_under(&mut self, settings: &SettingsId) {
+        let uses = |uid: &ConnectorUid| {
+            let connector = self.connectors.get(uid).is_some_and(|stored| stored.value.settings == *settings);
+            connector || self.task_sets.get(uid).is_some_and(|stored| stored.value.settings == *settings)
+        };
+        let uids: Vec<ConnectorUid> = self.connectors.keys().copied().filter(uses).collect();
+        uids.into_iter().for_each(|uid| self.digest(uid));
     }
 
     fn settings_generation(&self, id: &SettingsId) -> Generation {
@@ -206,3 +252,6 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, Stored<V>>, key: K, value: V, revision: 
         map.insert(key, Stored { value, revision });
     }
 }
+
+#[cfg(test)]
+mod tests;

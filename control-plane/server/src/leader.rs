@@ -29,6 +29,13 @@ struct Compaction {
     revision: Option<Revision>,
 }
 
+/// A world in which nothing was to be done, and until when that holds unless it changes: heartbeats only put things off.
+#[derive(Debug)]
+struct Quiet {
+    structure: u64,
+    until: Monotonic,
+}
+
 /// The leading loop of a replica.
 pub struct LeaderLoop {
     /// The store.
@@ -48,10 +55,11 @@ impl LeaderLoop {
     pub async fn run(self) {
         let mut progress = self.cache.subscribe();
         let mut led = None;
+        let mut quiet = None;
         let mut compaction = Compaction::default();
         loop {
             progress.borrow_and_update();
-            let wait = if self.cache.progress().live { self.step(&mut led).await } else { IDLE };
+            let wait = if self.cache.progress().live { self.step(&mut led, &mut quiet).await } else { IDLE };
             if led.is_some() {
                 self.compact(&mut compaction).await;
             }
@@ -62,7 +70,7 @@ impl LeaderLoop {
     }
 
     /// Does what is to be done; says how long nothing will be, if nothing changes.
-    async fn step(&self, led: &mut Option<Revision>) -> Duration {
+    async fn step(&self, led: &mut Option<Revision>, quiet: &mut Option<Quiet>) -> Duration {
         let leader = self.cache.world().leader.clone();
         match leader {
             None => {
@@ -77,17 +85,25 @@ impl LeaderLoop {
             Some(leader) if *led != Some(leader.revision) => {
                 tracing::info!(replica = %self.replica, "leads");
                 *led = Some(leader.revision);
+                *quiet = None;
                 self.cache.write().world().restart_timers(self.clock.now());
             }
             Some(_) => {}
         }
         let (plan, world) = {
             let world = self.cache.world();
-            let plan = plan(&world, &self.policy, self.clock.now());
-            if plan.is_empty() {
-                let idle = plan.again_at.map_or(IDLE, |at| at.since(self.clock.now()));
-                return idle.max(Duration::from_millis(1)).min(IDLE);
+            let now = self.clock.now();
+            if let Some(known) = quiet.as_ref().filter(|known| known.structure == world.structure && now < known.until)
+            {
+                return known.until.since(now).max(Duration::from_millis(1));
             }
+            let plan = plan(&world, &self.policy, now);
+            if plan.is_empty() {
+                let idle = plan.again_at.map_or(IDLE, |at| at.since(now)).clamp(Duration::from_millis(1), IDLE);
+                *quiet = Some(Quiet { structure: world.structure, until: now + idle });
+                return idle;
+            }
+            *quiet = None;
             (plan, world.clone())
         };
         match self.execute(&plan, &world).await {
