@@ -54,7 +54,40 @@ fn generated_clients_and_monitors_find_what_they_expect() -> Result<()> {
         pages_etags_and_request_ids(channel.clone()).await?;
         a_watch_tells_of_changes(channel.clone()).await?;
         workers_and_plugins(channel).await
-    })
+    })?;
+    configs_have_a_history_and_go_back(&cluster)
+}
+
+/// Two changes with reasons; a rollback that Kafka Connect's REST API shows as the old config.
+fn configs_have_a_history_and_go_back(cluster: &Cluster) -> Result<()> {
+    let (ferry, rest) = (cluster.cli()?, cluster.control_plane.rest()?);
+    let file = cluster.path("h.yaml");
+    let path = cluster.text("h.yaml");
+    for (topic, reason) in [("one", "a first try"), ("two", "more room"), ("three", "")] {
+        let source = cluster.text("h.txt");
+        let text =
+            format!("name: h\nconfig:\n  connector.class: FileStreamSource\n  file: {source}\n  topic: {topic}\n");
+        std::fs::write(&file, text)?;
+        ferry.succeed(&["apply", "-f", &path, "--reason", reason])?;
+    }
+    let listed = ferry.json(&["history", "connector", "h"])?;
+    let reasons: Vec<_> = (0..3).map(|index| listed[index]["reason"].as_str()).collect();
+    ensure!(reasons == [Some(""), Some("more room"), Some("a first try")], "{listed}");
+    ensure!(listed[0]["author"].as_str().is_some_and(|author| author.contains('@')), "{listed}");
+    ensure!(listed[0]["changes"][0]["old"] == "two" && listed[0]["changes"][0]["new"] == "three", "{listed}");
+
+    let first = rest.get("/connectors/h")?.body["config"].clone();
+    ferry.succeed(&["rollback", "connector", "h", "--to", "1", "--reason", "two was wrong"])?;
+    let config = rest.get("/connectors/h/config")?.body;
+    ensure!(config["topic"] == "one" && first["topic"] == "three", "{config}");
+    let newest = ferry.json(&["history", "connector", "h", "--revision", "4"])?;
+    ensure!(newest["status"]["reason"] == "rollback to revision 1: two was wrong", "{newest}");
+    ensure!(newest["config"] == config, "{newest}");
+    rest.wait_running("h", 1, LIMIT)?;
+    let unknown = ferry.run(&["rollback", "connector", "h", "--to", "9"])?;
+    ensure!(unknown.code == 2 && unknown.stderr.contains("1 to 4 are kept"), "{unknown:?}");
+    rest.delete("h")?;
+    Ok(())
 }
 
 async fn health_and_reflection(channel: Channel) -> Result<()> {
