@@ -1,6 +1,8 @@
 //! What the control plane does for its users, in its own words. The gRPC services, the REST gateway and standalone
 //! mode call this one trait; the server implements it.
 
+mod error;
+
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
     history::{Author, Changes, ConfigRevision, Reason},
@@ -9,6 +11,7 @@ use control_plane_core::{
     time::Wall,
     worker::Worker,
 };
+pub use error::{ServiceError, Violation};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -324,111 +327,6 @@ pub enum Watched {
 
 /// Where a watch can be resumed: a revision of the store.
 pub type Position64 = i64;
-
-/// A mistake of the caller in one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Path of the field, such as `config.tasks.max`.
-    pub field: String,
-    /// What is wrong and what would be right.
-    pub description: String,
-}
-
-/// Why a call failed. Each is mapped once to gRPC and once to HTTP.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ServiceError {
-    /// No such thing.
-    #[error("{what} {name} not found")]
-    NotFound {
-        /// "Connector", "Worker", "Task" or "Plugin".
-        what: &'static str,
-        /// Which.
-        name: String,
-    },
-    /// The connector's history does not have it, or no longer.
-    #[error("connector {connector} has no revision {revision}; {}", kept_text(*.kept))]
-    NoRevision {
-        /// Whose history.
-        connector: String,
-        /// Which is not there.
-        revision: u64,
-        /// The oldest and the newest that are kept.
-        kept: Option<(u64, u64)>,
-    },
-    /// The name is taken.
-    #[error("Connector {name} already exists")]
-    AlreadyExists {
-        /// The name.
-        name: String,
-    },
-    /// The request itself is wrong.
-    #[error("{}", join(.0))]
-    Invalid(Vec<Violation>),
-    /// The connector's config is wrong; the text is Kafka Connect's.
-    #[error("{message}")]
-    InvalidConfig {
-        /// Kafka Connect's message.
-        message: String,
-        /// Each error with its key.
-        violations: Vec<Violation>,
-    },
-    /// Somebody else changed it since.
-    #[error(
-        "the etag {given:?} is stale: the connector has changed since; read it again (its etag is now {current:?})"
-    )]
-    StaleEtag {
-        /// What the caller gave.
-        given: String,
-        /// What it is.
-        current: String,
-    },
-    /// Others change the same thing again and again.
-    #[error("the connector is being changed by others; try again")]
-    Contended,
-    /// The present state forbids it.
-    #[error("{0}")]
-    FailedPrecondition(String),
-    /// No connected worker can do it.
-    #[error("{0}")]
-    NoWorker(String),
-    /// A worker did not answer in time.
-    #[error("{0}")]
-    Timeout(String),
-    /// Too large for the store.
-    #[error("{0}")]
-    TooLarge(String),
-    /// A watch cannot be resumed there.
-    #[error("the resume token is too old: list again")]
-    ResumeTooOld,
-    /// The store does not answer.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Not our caller's fault.
-    #[error("{0}")]
-    Internal(String),
-}
-
-fn kept_text(kept: Option<(u64, u64)>) -> String {
-    match kept {
-        None => "none are kept".to_owned(),
-        Some((oldest, newest)) if oldest == newest => format!("only {newest} is kept"),
-        Some((oldest, newest)) => format!("{oldest} to {newest} are kept"),
-    }
-}
-
-impl ServiceError {
-    /// A page token that no list has answered.
-    pub fn bad_page_token() -> ServiceError {
-        ServiceError::Invalid(vec![Violation {
-            field: "page_token".to_owned(),
-            description: "it is not a token of an earlier answer; leave it empty for the first page".to_owned(),
-        }])
-    }
-}
-
-fn join(violations: &[Violation]) -> String {
-    violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
-}
 
 /// What the control plane does for its users. Reads are linearizable; a change is visible to every later read.
 #[tonic::async_trait]
