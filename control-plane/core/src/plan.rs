@@ -159,6 +159,10 @@ fn plan_giving(world: &World, policy: &Policy, plan: &mut Plan) {
             if let (true, false, Some(digest)) = (free, must_wait, world.wanted_digest(unit)) {
                 plan.grant.push(Grant { unit, worker, digest, fence_class: connector.fence_class });
             }
+            if plan.grant.len() >= policy.grants_per_plan {
+                // The rest is for the next plan, and moves for balance are for when everything is placed.
+                return;
+            }
         }
     }
 

@@ -11,10 +11,17 @@ pub struct Policy {
     pub settle: Duration,
     /// Most units that are being moved for balance at a time.
     pub balance_moves: usize,
+    /// Most grants of one plan: a plan is stored before the next is made, and none may take long to make.
+    pub grants_per_plan: usize,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { lease_ttl: Duration::from_millis(1500), settle: Duration::from_secs(3), balance_moves: 16 }
+        Policy {
+            lease_ttl: Duration::from_millis(1500),
+            settle: Duration::from_secs(3),
+            balance_moves: 16,
+            grants_per_plan: 2000,
+        }
     }
 }

@@ -12,7 +12,10 @@ use control_plane_core::{
 };
 use control_plane_store::{Outcome, Store, StoreError};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::block_in_place,
+    time::{sleep, timeout},
+};
 
 /// Pause after a refused or failed transaction, so that the view can catch up.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -97,7 +100,8 @@ impl LeaderLoop {
             {
                 return known.until.since(now).max(Duration::from_millis(1));
             }
-            let plan = plan(&world, &self.policy, now);
+            // A large world takes a while: the other tasks of this thread go on elsewhere meanwhile.
+            let plan = block_in_place(|| plan(&world, &self.policy, now));
             if plan.is_empty() {
                 let idle = plan.again_at.map_or(IDLE, |at| at.since(now)).clamp(Duration::from_millis(1), IDLE);
                 *quiet = Some(Quiet { structure: world.structure, until: now + idle });

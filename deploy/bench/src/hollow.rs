@@ -43,7 +43,7 @@ pub(crate) struct HollowArgs {
 }
 
 /// The longest that a phase may take.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A process that is measured.
 struct Measured {
@@ -84,12 +84,13 @@ async fn measure(
 ) -> Result<String> {
     let mut report = String::new();
     let mut note = |phase: &str, took: Duration, more: &str, measured: &mut [Measured; 2]| -> Result<()> {
-        write!(report, "{phase}: {:.2} s{more}", took.as_secs_f64())?;
+        let mut line = format!("{phase}: {:.2} s{more}", took.as_secs_f64());
         for process in measured {
             let (cpu, megabytes) = process.sample()?;
-            write!(report, "; {} {cpu:.1} CPU-s, peak {megabytes} MB", process.name)?;
+            write!(line, "; {} {cpu:.1} CPU-s, peak {megabytes} MB", process.name)?;
         }
-        writeln!(report)?;
+        eprintln!("{line}");
+        writeln!(report, "{line}")?;
         Ok(())
     };
     let fleet = Arc::new(Fleet::new(args.tasks as usize));

@@ -18,6 +18,7 @@ struct Cluster {
     world: World,
     revision: i64,
     now: Monotonic,
+    policy: Policy,
 }
 
 fn worker_id(n: u128) -> WorkerId {
@@ -34,7 +35,8 @@ fn config(pairs: &[(&str, &str)]) -> Config {
 
 impl Cluster {
     fn new() -> Cluster {
-        let mut cluster = Cluster { world: World::default(), revision: 0, now: Monotonic(10_000) };
+        let mut cluster =
+            Cluster { world: World::default(), revision: 0, now: Monotonic(10_000), policy: Policy::default() };
         let replica = ReplicaId(Uuid::from_u128(99));
         cluster.put(Key::Leader, Entry::Leader(Leader { replica }));
         cluster
@@ -105,7 +107,7 @@ impl Cluster {
     }
 
     fn plan(&self) -> Plan {
-        plan(&self.world, &Policy::default(), self.now)
+        plan(&self.world, &self.policy, self.now)
     }
 
     fn commit(&mut self, txn: &Txn) -> bool {
@@ -220,6 +222,20 @@ fn tasks_spread_and_an_unchanged_world_is_left_alone() {
     let counters: BTreeSet<u64> = cluster.world.owners.values().map(|owner| owner.value.epoch.counter).collect();
     assert_eq!(counters.len(), 50, "every grant has its own epoch");
     assert_eq!(cluster.world.epoch.as_ref().map(|stored| stored.value.counter), Some(50));
+}
+
+#[test]
+fn a_large_world_is_placed_by_several_plans_as_evenly_as_by_one() {
+    let mut cluster = Cluster::new();
+    cluster.policy.grants_per_plan = 4;
+    (1..=3).for_each(|n| cluster.worker(n));
+    cluster.connector(7, "c", &[]);
+    let tasks: Vec<&[(&str, &str)]> = vec![&[]; 11];
+    cluster.tasks(7, &[], &tasks);
+    assert_eq!(cluster.plan().grant.len(), 4);
+    cluster.settle();
+    assert_eq!((cluster.load(1), cluster.load(2), cluster.load(3)), (4, 4, 4));
+    assert!(cluster.plan().is_empty());
 }
 
 #[test]

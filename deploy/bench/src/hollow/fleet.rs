@@ -23,6 +23,9 @@ struct State {
     twice: usize,
 }
 
+/// Between words to whoever waits.
+const TELL: Duration = Duration::from_secs(10);
+
 /// The fleet.
 pub(super) struct Fleet {
     tasks: usize,
@@ -104,7 +107,12 @@ impl Fleet {
     /// Waits for a condition.
     pub(super) async fn until(&self, what: &str, limit: Duration, is_so: impl Fn(&Self) -> bool) -> Result<()> {
         let deadline = Instant::now() + limit;
+        let mut told = Instant::now();
         while !is_so(self) {
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                eprintln!("waiting for {what}: {} sessions, {} tasks run", self.sessions(), self.running());
+            }
             if Instant::now() >= deadline {
                 bail!("not so after {limit:?}: {what}; {} tasks run", self.running());
             }
