@@ -89,10 +89,9 @@ mod tests {
 
     #[test]
     fn no_timeout_and_no_delay_are_no_retry() {
-        for policy in [
-            RetryPolicy { timeout_ms: 0, delay_max_ms: 60_000 },
-            RetryPolicy { timeout_ms: 1000, delay_max_ms: 0 },
-        ] {
+        for policy in
+            [RetryPolicy { timeout_ms: 0, delay_max_ms: 60_000 }, RetryPolicy { timeout_ms: 1000, delay_max_ms: 0 }]
+        {
             assert_eq!(Attempts::new(policy, 5).after_failure(policy, 5), None);
         }
     }

@@ -44,15 +44,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("cli", &["control-plane-server", "control-plane-store", "data-plane-worker", "proto"]),
     ("deploy/e2e", &[]),
     ("deploy/bench", &["deploy-e2e", "proto"]),
-    (
-        "deploy/golden",
-        &[
-            "data-plane-connector-api",
-            "data-plane-core",
-            "data-plane-record",
-            "data-plane-worker",
-        ],
-    ),
+    ("deploy/golden", &["data-plane-connector-api", "data-plane-core", "data-plane-record", "data-plane-worker"]),
     ("deploy/tidy", &[]),
 ];
 

@@ -44,6 +44,9 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest wait between two steps: the group must see the member polling within max.poll.interval.ms.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// The longest wait where topics are looked for by a rule: the consumer looks when it is polled.
+const LOOK_FOR_TOPICS: Duration = Duration::from_secs(5);
+
 /// How long a step waits for dead letters that are on their way.
 const LETTER_WAIT: Duration = Duration::from_millis(20);
 
@@ -333,7 +336,11 @@ impl Unit for SinkUnit {
                 }
                 self.commit(None, LETTER_WAIT)?;
             }
-            let until_commit = self.next_commit.saturating_duration_since(now).min(LONGEST_WAIT);
+            let longest = match self.subscription {
+                Subscription::Topics(_) => LONGEST_WAIT,
+                Subscription::Matching(_) => LOOK_FOR_TOPICS,
+            };
+            let until_commit = self.next_commit.saturating_duration_since(now).min(longest);
             if let Some(moment) = waits_until {
                 let is_due = is_running && now >= moment;
                 match (self.poll(0)?, self.put_again, self.convert_again) {

@@ -203,7 +203,10 @@ pub(super) fn letter_failed(error: &BrokerError, topic: &str, record: &str) -> C
 }
 
 fn send_failed(error: &BrokerError) -> ConnectError {
-    let failed = broker_error("Unrecoverable exception from producer send callback", error);
+    let mut failed = broker_error("Unrecoverable exception from producer send callback", error);
+    if matches!(error, BrokerError::Kafka { code: "MSG_SIZE_TOO_LARGE", .. }) {
+        failed.message += "; raise producer.override.max.request.size and the topic's max.message.bytes";
+    }
     // The producer has retried already, for as long as its delivery timeout says.
     ConnectError { retriable: false, ..failed }
 }
