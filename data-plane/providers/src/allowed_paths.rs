@@ -41,15 +41,20 @@ impl AllowedPaths {
         text.split(',').map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The path to read, if it is allowed.
+    /// The path to read, if there is one and it is allowed; Kafka only warns of one that is not.
     pub(crate) fn allow(&self, path: &str) -> Option<PathBuf> {
-        match self.0.is_empty() {
-            true => Some(PathBuf::from(path)),
-            false => {
-                let path = normalize(Path::new(path));
-                self.0.iter().any(|allowed| path.starts_with(allowed)).then_some(path)
-            }
+        if path.is_empty() {
+            return None;
         }
+        if self.0.is_empty() {
+            return Some(PathBuf::from(path));
+        }
+        let normal = normalize(Path::new(path));
+        let is_allowed = self.0.iter().any(|allowed| normal.starts_with(allowed));
+        if !is_allowed {
+            tracing::warn!(path, "The path is not allowed to be accessed");
+        }
+        is_allowed.then_some(normal)
     }
 }
 

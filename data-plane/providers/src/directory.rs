@@ -29,13 +29,7 @@ impl ConfigProvider for DirectoryConfigProvider {
     }
 
     fn get(&mut self, path: &str, keys: Option<&[String]>) -> Result<ConfigData, ConnectError> {
-        if path.is_empty() {
-            return Ok(ConfigData::default());
-        }
-        let Some(allowed) = self.allowed.allow(path) else {
-            tracing::warn!(path, "The path is not allowed to be accessed");
-            return Ok(ConfigData::default());
-        };
+        let Some(allowed) = self.allowed.allow(path) else { return Ok(ConfigData::default()) };
         if !allowed.is_dir() {
             tracing::warn!(path, "The path is not a directory");
             return Ok(ConfigData::default());

@@ -23,13 +23,7 @@ impl ConfigProvider for FileConfigProvider {
     }
 
     fn get(&mut self, path: &str, keys: Option<&[String]>) -> Result<ConfigData, ConnectError> {
-        if path.is_empty() {
-            return Ok(ConfigData::default());
-        }
-        let Some(allowed) = self.allowed.allow(path) else {
-            tracing::warn!(path, "The path is not allowed to be accessed");
-            return Ok(ConfigData::default());
-        };
+        let Some(allowed) = self.allowed.allow(path) else { return Ok(ConfigData::default()) };
         let failed =
             |reason: &str| ConnectError::config(format!("Could not read properties from file {path}: {reason}"));
         let text = read_text(&allowed).map_err(|reason| failed(&reason))?;

@@ -12,7 +12,7 @@ mod outbound;
 mod slice;
 
 pub use chain::{Chain, ChainProgress};
-pub(crate) use chain::{aliases, under};
+pub(crate) use chain::{aliases, missing, under};
 pub use converters::Converters;
 pub use dead_letter::{DeadLetter, DeadLetterSettings, Place, context_headers};
 pub use envelope::envelope;

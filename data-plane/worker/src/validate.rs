@@ -68,13 +68,11 @@ fn validate_resolved(
     config: &Config,
     (raw, resolution, unresolved): (&Config, &Resolution, Vec<(String, String)>),
 ) -> Result<wire::ValidateResult, ConnectError> {
-    let policy = settings.map_or(Ok(OverridePolicy::All), |settings| {
-        OverridePolicy::from_worker_properties(&settings.raw).map_err(|error| ConnectError::config(error.to_string()))
-    })?;
+    let policy = settings.map_or(&OverridePolicy::All, |settings| &settings.override_policy);
     // A value of the wrong type fails Connect's whole request: here it is an error of its key.
     let typed = config.iter().filter(|(key, value)| mistyped_override(key, value).is_none());
     let typed = typed.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let (mut validated, plugin) = as_connect(plugins, &policy, &typed)?;
+    let (mut validated, plugin) = as_connect(plugins, policy, &typed)?;
     if let Some(plugin) = &plugin {
         early::find(plugins, settings, config, plugin.kind() == PluginKind::Sink, &mut validated);
     }

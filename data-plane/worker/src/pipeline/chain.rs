@@ -51,11 +51,6 @@ impl Chain {
         Ok(Self { links, matches: Vec::new() })
     }
 
-    /// Whether there are no transforms.
-    pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
     /// Sends the rows whose outcome is ok through the transforms. After [`Flow::Wait`] it is called again with the same progress.
     pub fn run(
         &mut self,
@@ -191,9 +186,12 @@ fn condition(plugins: &Plugins, config: &Config, of: &str, alias: &str) -> Resul
 }
 
 fn required<'a>(config: &'a Config, key: &str) -> Result<&'a str, ConnectError> {
-    config.get(key).map(|class| class.trim()).filter(|class| !class.is_empty()).ok_or_else(|| {
-        ConnectError::config(format!("Missing required configuration \"{key}\" which has no default value."))
-    })
+    config.get(key).map(|class| class.trim()).filter(|class| !class.is_empty()).ok_or_else(|| missing(key))
+}
+
+/// What Kafka says of a key that is required and not there.
+pub(crate) fn missing(key: &str) -> ConnectError {
+    ConnectError::config(format!("Missing required configuration \"{key}\" which has no default value."))
 }
 
 fn flag(key: &str, text: &str) -> Result<bool, ConnectError> {

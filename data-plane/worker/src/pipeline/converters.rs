@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use data_plane_connector_api::{
-    Config, ConnectError, Converter, ConverterRole, Factory, HeaderConverter, Losses, PluginKind, Plugins,
+    Config, ConnectError, Converter, ConverterRole, Factory, HeaderConverter, Losses, PluginKind, Plugins, Stage,
 };
+
+use super::chain::missing;
 
 /// Connect's default for headers.
 const DEFAULT_HEADER_CONVERTER: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
@@ -43,6 +45,15 @@ impl Converters {
             header: header_converter(plugins, worker, connector)?,
         })
     }
+
+    /// Class of the converter at work in a stage.
+    pub(super) fn class_of(&self, stage: Stage) -> &str {
+        match stage {
+            Stage::KeyConverter => &self.key.class,
+            Stage::ValueConverter => &self.value.class,
+            _ => &self.header.class,
+        }
+    }
 }
 
 fn converter(
@@ -52,9 +63,7 @@ fn converter(
     role: ConverterRole,
 ) -> Result<Named<dyn Converter>, ConnectError> {
     let prefix = format!("{}.converter", role.name());
-    let (class, mut config) = chosen(worker, connector, &prefix, role).ok_or_else(|| {
-        ConnectError::config(format!("Missing required configuration \"{prefix}\" which has no default value."))
-    })?;
+    let (class, mut config) = chosen(worker, connector, &prefix, role).ok_or_else(|| missing(&prefix))?;
     Losses::hand_on(connector, &mut config);
     let plugin = plugins.find(PluginKind::Converter, &class)?;
     let Factory::Converter(make) = &plugin.factory else {

@@ -1,10 +1,12 @@
 //! Dead letters (KIP-298): where failed records go, and the headers that say why.
 
-use data_plane_connector_api::{Config, ConnectError, Failure};
-
-use super::chain::under;
+use data_plane_connector_api::common_config::sink_config_def;
+use data_plane_connector_api::{Config, ConfigDef, ConnectError, Failure};
 
 const PREFIX: &str = "errors.deadletterqueue.";
+const TOPIC: &str = "errors.deadletterqueue.topic.name";
+const REPLICATION_FACTOR: &str = "errors.deadletterqueue.topic.replication.factor";
+const CONTEXT_HEADERS: &str = "errors.deadletterqueue.context.headers.enable";
 
 /// `errors.deadletterqueue.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,29 +25,18 @@ impl DeadLetterSettings {
     /// # Errors
     /// A `ConfigException` that names the key.
     pub fn parse(config: &Config) -> Result<Option<Self>, ConnectError> {
-        let own = under(config, PREFIX);
-        let topic = own.get("topic.name").map_or("", |topic| topic.trim());
+        let topic = config.get(TOPIC).map_or("", |topic| topic.trim());
         if topic.is_empty() {
             return Ok(None);
         }
-        let replication_factor = match own.get("topic.replication.factor") {
-            None => 3_i16,
-            Some(text) => text.trim().parse().map_err(|_| {
-                let key = format!("{PREFIX}topic.replication.factor");
-                ConnectError::config_value(&key, text, "Not a number of type SHORT")
-            })?,
-        };
-        let has_context_headers = match own.get("context.headers.enable").map(|text| text.trim().to_lowercase()) {
-            None => false,
-            Some(text) if text == "true" => true,
-            Some(text) if text == "false" => false,
-            Some(text) => {
-                let key = format!("{PREFIX}context.headers.enable");
-                return Err(ConnectError::config_value(&key, &text, "Expected value to be either true or false"));
-            }
-        };
-        let replication_factor = i32::from(replication_factor);
-        Ok(Some(Self { topic: topic.to_owned(), replication_factor, has_context_headers }))
+        let keys = sink_config_def().keys.into_iter().filter(|key| key.name.starts_with(PREFIX));
+        let parsed = ConfigDef::new(keys).parse(config)?;
+        let replication_factor = parsed.integer(REPLICATION_FACTOR).and_then(|factor| i32::try_from(factor).ok());
+        Ok(Some(Self {
+            topic: topic.to_owned(),
+            replication_factor: replication_factor.unwrap_or(-1),
+            has_context_headers: parsed.flag(CONTEXT_HEADERS),
+        }))
     }
 }
 

@@ -134,10 +134,8 @@ impl Inbound {
                 return Flow::Wait(sleep_for(wait));
             }
             let class = match stage {
-                Stage::KeyConverter => &self.converters.key.class,
-                Stage::ValueConverter => &self.converters.value.class,
                 Stage::KafkaConsume => CONSUMER,
-                _ => &self.converters.header.class,
+                stage => self.converters.class_of(stage),
             };
             self.outcomes.push(Outcome::failed(stage, class, cause));
             self.head = head_of(&record, None, None);

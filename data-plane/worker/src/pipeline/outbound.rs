@@ -73,11 +73,6 @@ impl Outbound {
         self.policy
     }
 
-    /// Whether records reach the converters as the connector made them.
-    pub fn has_transforms(&self) -> bool {
-        !self.chain.is_empty()
-    }
-
     /// Takes a new batch.
     pub fn begin(&mut self, batch: &RecordBatch) {
         self.outcomes.clear();
@@ -147,10 +142,8 @@ impl Outbound {
                         return Flow::Wait(sleep_for(wait));
                     }
                     let class = match stage {
-                        Stage::KeyConverter => &self.converters.key.class,
-                        Stage::ValueConverter => &self.converters.value.class,
                         Stage::KafkaProduce => PRODUCER,
-                        _ => &self.converters.header.class,
+                        stage => self.converters.class_of(stage),
                     };
                     self.outcomes[at] = Outcome::failed(stage, class, cause);
                     self.rows.push(WireRow::default());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_plane_broker::{Broker, BrokerError, ClientConfig, NewTopic, Subscription, TopicFilter};
 use data_plane_connector_api::{ConnectError, JavaRegex};
-use data_plane_core::client_overrides::{OverridePolicy, Side, overrides};
+use data_plane_core::client_overrides::{Side, overrides};
 
 use super::TaskSpec;
 use super::runtime::{CONNECT_TIMEOUT, broker_error};
@@ -37,9 +37,7 @@ pub(super) fn producer(
 /// # Errors
 /// Names the key.
 pub(super) fn check_overrides(spec: &TaskSpec, side: Side) -> Result<(), ConnectError> {
-    let policy = OverridePolicy::from_worker_properties(&spec.settings.raw);
-    let policy = policy.map_err(|error| ConnectError::config(error.to_string()))?;
-    let found = overrides(&policy, side, &spec.connector_config);
+    let found = overrides(&spec.settings.override_policy, side, &spec.connector_config);
     match found.iter().find_map(|found| Some(format!("{}: {}", found.full_key(), found.error.as_ref()?))) {
         Some(error) => Err(ConnectError::connect(format!("Client Config Overrides not allowed: {error}"))),
         None => Ok(()),

@@ -52,6 +52,8 @@ pub struct WorkerSettings {
     pub offset_flush_timeout: Duration,
     /// `task.shutdown.graceful.timeout.ms`
     pub graceful_timeout: Duration,
+    /// `connector.client.config.override.policy`
+    pub override_policy: OverridePolicy,
     /// All properties as they were given.
     pub raw: BTreeMap<String, String>,
 }
@@ -69,7 +71,7 @@ impl WorkerSettings {
         for key in ["key.converter", "value.converter"] {
             required(raw, key, "give a converter's class name")?;
         }
-        OverridePolicy::from_worker_properties(raw)
+        let override_policy = OverridePolicy::from_worker_properties(raw)
             .map_err(|error| SettingError { key: POLICY_KEY.to_owned(), reason: error.to_string() })?;
         Ok(Self {
             id: id.to_owned(),
@@ -79,6 +81,7 @@ impl WorkerSettings {
             offset_flush_interval: millis(raw, "offset.flush.interval.ms", 60_000, 1)?,
             offset_flush_timeout: millis(raw, "offset.flush.timeout.ms", 5_000, 1)?,
             graceful_timeout: millis(raw, "task.shutdown.graceful.timeout.ms", 5_000, 0)?,
+            override_policy,
             raw: raw.clone(),
         })
     }

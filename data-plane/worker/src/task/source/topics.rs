@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_plane_broker::{Admin, Broker, BrokerError, ClientConfig, NewTopic};
 use data_plane_connector_api::{Config, ConnectError, JavaRegex};
 
-use crate::pipeline::{aliases, under};
+use crate::pipeline::{aliases, missing, under};
 use crate::task::runtime::{Runtime, broker_error};
 use crate::task::{TaskSpec, clients};
 
@@ -159,9 +159,7 @@ fn group(config: &Config, alias: &str, default: Option<&Group>) -> Result<Group,
     let own = under(config, &prefix);
     let count = |name: &str, inherited: Option<i32>, least: i32| -> Result<i32, ConnectError> {
         let key = format!("{prefix}{name}");
-        let missing =
-            || ConnectError::config(format!("Missing required configuration \"{key}\" which has no default value."));
-        let Some(text) = own.get(name) else { return inherited.ok_or_else(missing) };
+        let Some(text) = own.get(name) else { return inherited.ok_or_else(|| missing(&key)) };
         let wrong = || {
             let why = format!("must be a whole number from {least}, or -1 for the broker's default");
             ConnectError::config_value(&key, text, &why)
@@ -179,10 +177,7 @@ fn group(config: &Config, alias: &str, default: Option<&Group>) -> Result<Group,
     };
     let include = pattern("include")?;
     if default.is_some() && include.is_none() {
-        let key = format!("{prefix}include");
-        return Err(ConnectError::config(format!(
-            "Missing required configuration \"{key}\" which has no default value."
-        )));
+        return Err(missing(&format!("{prefix}include")));
     }
     const OWN_KEYS: [&str; 4] = ["include", "exclude", "partitions", "replication.factor"];
     let configs = own.iter().filter(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
