@@ -19,7 +19,7 @@ use crate::{
     worker::{Worker, WorkerState},
     world::World,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// A unit to be given to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +227,11 @@ impl Plan {
             && bury.is_empty()
     }
 
+    /// The transactions of the grants.
+    pub fn grant_chain(&self, world: &World) -> GrantChain {
+        GrantChain::new(world, &self.grant)
+    }
+
     /// The transactions for all but the grants, each guarded by the leadership and by what was decided upon.
     pub fn txns(&self, world: &World) -> Vec<Txn> {
         let Some(leader) = leader_guard(world) else { return Vec::new() };
@@ -296,49 +301,37 @@ impl Plan {
 }
 
 /// Grants raise the epoch one by one, so their transactions form a chain: each takes the epoch that the one before
-/// left and the revision that wrote it.
+/// left and the revision that wrote it. What it needs of the world it has: nobody keeps the world for it.
 pub struct GrantChain {
-    epoch: Epoch,
+    /// Whole but for the guard of the epoch.
+    txns: VecDeque<Txn>,
+    /// That wrote the epoch last; None: nobody has.
     revision: Option<Revision>,
-    incarnation: u32,
 }
 
 impl GrantChain {
-    /// Begins at the epoch that the world knows.
-    pub fn new(world: &World) -> GrantChain {
-        let epoch = world.epoch.as_ref().map_or(Epoch { incarnation: 1, counter: 0 }, |stored| stored.value);
-        GrantChain {
-            epoch,
-            revision: world.epoch.as_ref().map(|stored| stored.revision),
-            incarnation: epoch.incarnation,
-        }
-    }
-
-    /// Takes grants off the front and makes their transaction; None when there are none left.
-    pub fn next(&mut self, world: &World, grants: &mut &[Grant]) -> Option<Txn> {
-        let leader = leader_guard(world)?;
-        if grants.is_empty() {
-            return None;
-        }
-        let epoch_guard = match self.revision {
-            Some(revision) => Compare::Unchanged(Key::Epoch, revision),
-            None => Compare::Absent(Key::Epoch),
-        };
-        let mut txn = Txn::new().when(leader).when(epoch_guard);
-        while let Some((grant, rest)) = grants.split_first() {
-            if txn.compares.len() + 4 > TXN_LIMIT_OPS || txn.writes.len() + 2 > TXN_LIMIT_OPS {
-                break;
-            }
-            *grants = rest;
+    /// The transactions of these grants, from the epoch that the world knows on.
+    fn new(world: &World, grants: &[Grant]) -> GrantChain {
+        let mut chain =
+            GrantChain { txns: VecDeque::new(), revision: world.epoch.as_ref().map(|stored| stored.revision) };
+        let Some(leader) = leader_guard(world) else { return chain };
+        let mut epoch = world.epoch.as_ref().map_or(Epoch { incarnation: 1, counter: 0 }, |stored| stored.value);
+        let mut txn = Txn::new().when(leader.clone());
+        for grant in grants {
             let (Some(worker), Some(connector)) =
                 (world.workers.get(&grant.worker), world.connectors.get(&grant.unit.connector))
             else {
                 continue;
             };
-            self.epoch = Epoch { incarnation: self.incarnation, counter: self.epoch.counter + 1 };
+            // The epoch's guard and its put come on top.
+            if txn.compares.len() + 5 > TXN_LIMIT_OPS || txn.writes.len() + 2 > TXN_LIMIT_OPS {
+                let full = std::mem::replace(&mut txn, Txn::new().when(leader.clone()));
+                chain.txns.push_back(full.put(Key::Epoch, encode(&epoch)));
+            }
+            epoch.counter += 1;
             let owner = Owner {
                 worker: grant.worker,
-                epoch: self.epoch,
+                epoch,
                 state: GrantState::Granted,
                 fence_class: grant.fence_class,
                 digest: grant.digest,
@@ -353,7 +346,19 @@ impl GrantChain {
                 txn = txn.when(Compare::Unchanged(Key::TaskSet(grant.unit.connector), set.revision));
             }
         }
-        Some(txn.put(Key::Epoch, encode(&self.epoch)))
+        if !txn.writes.is_empty() {
+            chain.txns.push_back(txn.put(Key::Epoch, encode(&epoch)));
+        }
+        chain
+    }
+
+    /// The next transaction, to be committed before another is asked for; None when there are none left.
+    pub fn next_txn(&mut self) -> Option<Txn> {
+        let guard = match self.revision {
+            Some(revision) => Compare::Unchanged(Key::Epoch, revision),
+            None => Compare::Absent(Key::Epoch),
+        };
+        self.txns.pop_front().map(|txn| txn.when(guard))
     }
 
     /// The transaction was committed at this revision.

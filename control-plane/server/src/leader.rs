@@ -2,9 +2,9 @@
 
 use crate::{cache::Cache, clock::Clock};
 use control_plane_core::{
-    ids::{ReplicaId, Revision},
+    ids::{ReplicaId, Revision, WorkerId},
     keys::{Key, encode},
-    plan::{GrantChain, Plan, plan},
+    plan::{GrantChain, plan},
     policy::Policy,
     time::Monotonic,
     txn::{Compare, Txn},
@@ -30,6 +30,13 @@ const COMPACTION: Duration = Duration::from_secs(300);
 struct Compaction {
     at: Monotonic,
     revision: Option<Revision>,
+}
+
+/// A plan as it is stored: the world that it was made of is not needed any more.
+struct Orders {
+    expire: Vec<WorkerId>,
+    txns: Vec<Txn>,
+    grants: GrantChain,
 }
 
 /// A world in which nothing was to be done, and until when that holds unless it changes: heartbeats only put things off.
@@ -93,7 +100,7 @@ impl LeaderLoop {
             }
             Some(_) => {}
         }
-        let (plan, world) = {
+        let orders = {
             let world = self.cache.world();
             let now = self.clock.now();
             if let Some(known) = quiet.as_ref().filter(|known| known.structure == world.structure && now < known.until)
@@ -108,9 +115,9 @@ impl LeaderLoop {
                 return idle;
             }
             *quiet = None;
-            (plan, world.clone())
+            block_in_place(|| Orders { txns: plan.txns(&world), grants: plan.grant_chain(&world), expire: plan.expire })
         };
-        match self.execute(&plan, &world).await {
+        match self.execute(orders).await {
             Ok(Some(revision)) => {
                 // Planning again before the view has caught up would decide the same things.
                 if let Err(error) = self.cache.reach(revision).await {
@@ -159,26 +166,20 @@ impl LeaderLoop {
     }
 
     /// Gives the revision of the last transaction that was committed.
-    async fn execute(
-        &self,
-        plan: &Plan,
-        world: &control_plane_core::world::World,
-    ) -> Result<Option<Revision>, StoreError> {
-        for worker in &plan.expire {
+    async fn execute(&self, mut orders: Orders) -> Result<Option<Revision>, StoreError> {
+        for worker in &orders.expire {
             tracing::warn!(%worker, "the worker's lease has ended");
         }
         let mut last = None;
-        for txn in plan.txns(world) {
+        for txn in orders.txns {
             if let Outcome::Committed(revision) = self.store.commit(txn).await? {
                 last = last.max(Some(revision));
             }
         }
-        let mut chain = GrantChain::new(world);
-        let mut grants = plan.grant.as_slice();
-        while let Some(txn) = chain.next(world, &mut grants) {
+        while let Some(txn) = orders.grants.next_txn() {
             match self.store.commit(txn).await? {
                 Outcome::Committed(revision) => {
-                    chain.committed(revision);
+                    orders.grants.committed(revision);
                     last = last.max(Some(revision));
                 }
                 Outcome::Refused => break,

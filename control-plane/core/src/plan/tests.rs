@@ -151,9 +151,8 @@ impl Cluster {
         for txn in plan.txns(&before) {
             assert!(self.commit(&txn), "a plan for this very world holds: {txn:?}");
         }
-        let mut chain = GrantChain::new(&before);
-        let mut grants = plan.grant.as_slice();
-        while let Some(txn) = chain.next(&before, &mut grants) {
+        let mut chain = plan.grant_chain(&before);
+        while let Some(txn) = chain.next_txn() {
             assert!(self.commit(&txn), "a plan for this very world holds: {txn:?}");
             chain.committed(Revision(self.revision));
         }

@@ -4,7 +4,7 @@ use crate::sim::Sim;
 use control_plane_core::{
     ids::Revision,
     lease::GrantState,
-    plan::{GrantChain, Plan, plan},
+    plan::{Plan, plan},
     policy::Policy,
     time::Monotonic,
     txn::{Txn, Write},
@@ -40,11 +40,9 @@ fn left_to_do(mut world: World, policy: &Policy, now: Monotonic) -> Option<Plan>
         if planned.is_empty() && revoking.is_empty() {
             return None;
         }
-        let before = world.clone();
-        planned.txns(&before).iter().for_each(|txn| obey(&mut world, txn, now));
-        let mut chain = GrantChain::new(&before);
-        let mut grants = planned.grant.as_slice();
-        while let Some(txn) = chain.next(&before, &mut grants) {
+        let (txns, mut chain) = (planned.txns(&world), planned.grant_chain(&world));
+        txns.iter().for_each(|txn| obey(&mut world, txn, now));
+        while let Some(txn) = chain.next_txn() {
             obey(&mut world, &txn, now);
             chain.committed(world.revision);
         }

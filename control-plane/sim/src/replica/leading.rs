@@ -11,7 +11,7 @@ use control_plane_core::{
     ids::Revision,
     keys::{Key, encode},
     lease::GrantState,
-    plan::{Grant, GrantChain, plan},
+    plan::{GrantChain, plan},
     policy::Policy,
     txn::{Compare, Txn},
     worker::Leader,
@@ -50,11 +50,8 @@ enum State {
 }
 
 struct Execution {
-    world: World,
     txns: VecDeque<Txn>,
     chain: GrantChain,
-    grants: Vec<Grant>,
-    granted: usize,
     in_chain: bool,
     last: Option<Revision>,
 }
@@ -143,19 +140,15 @@ impl Sim {
             let idle = plan.again_at.map_or(IDLE, |at| at.since(now).as_millis() as u64);
             return Some(idle.clamp(1, IDLE));
         }
-        let world = self.replicas[index].world.clone();
         for worker in &plan.expire {
             say!(self, "r{index}: expires {worker}");
             self.trace.count("workers expired");
         }
         let execution = Execution {
-            txns: swept.into_iter().chain(plan.txns(&world)).collect(),
-            chain: GrantChain::new(&world),
-            grants: plan.grant,
-            granted: 0,
+            txns: swept.into_iter().chain(plan.txns(&self.replicas[index].world)).collect(),
+            chain: plan.grant_chain(&self.replicas[index].world),
             in_chain: false,
             last: None,
-            world,
         };
         self.execute(index, Box::new(execution));
         None
@@ -174,10 +167,7 @@ impl Sim {
     fn execute(&mut self, index: usize, mut execution: Box<Execution>) {
         let next = execution.txns.pop_front().or_else(|| {
             execution.in_chain = true;
-            let mut grants = &execution.grants[execution.granted..];
-            let txn = execution.chain.next(&execution.world, &mut grants);
-            execution.granted = execution.grants.len() - grants.len();
-            txn
+            execution.chain.next_txn()
         });
         match next {
             Some(txn) => {
