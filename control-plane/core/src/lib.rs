@@ -5,8 +5,10 @@
 
 pub mod beats;
 pub mod connector;
+pub mod election;
 pub mod history;
 pub mod ids;
+pub mod incarnation;
 pub mod keys;
 pub mod lease;
 pub mod placement;

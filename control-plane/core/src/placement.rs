@@ -45,6 +45,8 @@ impl<'w> Board<'w> {
                 .workers
                 .values()
                 .filter(|worker| worker.value.state == WorkerState::Active)
+                // Whether it will come back is about to be seen.
+                .filter(|worker| !world.cut_off.contains_key(&worker.value.id))
                 .map(|worker| (worker.value.id, (&worker.value, Load::default())))
                 .collect(),
         };

@@ -16,10 +16,13 @@ use crate::{
     task::UnitDigest,
     time::Monotonic,
     txn::{Compare, TXN_LIMIT_OPS, Txn},
-    worker::{Worker, WorkerState},
-    world::World,
+    worker::{Replica, Worker, WorkerState},
+    world::{MassLoss, Stored, World},
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// A unit to be given to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Plan {
     pub forget: Vec<WorkerId>,
     /// Units whose worker's lease has ended.
     pub free: Vec<Unit>,
+    /// Units of suspects, whose next owner fences this one by its epoch: no lease is waited for.
+    pub free_early: Vec<Unit>,
     /// Units to be taken back.
     pub revoke: Vec<Unit>,
     /// Units to be given.
@@ -51,6 +56,8 @@ pub struct Plan {
     pub sweep: Vec<Unit>,
     /// Deleted connectors that nobody runs any more.
     pub bury: Vec<ConnectorUid>,
+    /// Another replica can expire workers that this one must not: it is to lead.
+    pub resign: bool,
     /// When a silence may become an expiry, if nothing changes before.
     pub again_at: Option<Monotonic>,
 }
@@ -58,50 +65,138 @@ pub struct Plan {
 /// Decides what to do in this world.
 pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
     let mut plan = Plan::default();
+    if world.is_rewound() {
+        // What the store says is not what was granted. The incarnation is raised first, by whoever sees it.
+        return plan;
+    }
     plan_leases(world, policy, now, &mut plan);
-    plan_taking_back(world, &mut plan);
+    // Those who were made void may run on for a lease at most.
+    let voided_until = world.voided_at.map(|at| at + policy.lease_ttl).filter(|until| now < *until);
+    if let Some(until) = voided_until {
+        // By their entries a later leader knows of them too.
+        plan.forget.clear();
+        plan.look_again(until);
+        return plan;
+    }
+    plan_taking_back(world, policy, now, &mut plan);
     plan_giving(world, policy, &mut plan);
     plan_cleaning(world, &mut plan);
     plan
 }
 
 fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) {
-    // A HOLD lets its worker go on for a lease; without any, `held_at` is zero and lies in the past.
-    let settled_at = (world.timers_since + policy.settle).max(world.held_at + policy.lease_ttl);
+    let settled_at = settled_at(world, policy);
     let owning: BTreeSet<WorkerId> = world.owners.values().map(|owner| owner.value.worker).collect();
-    for (id, worker) in &world.workers {
-        if worker.value.state == WorkerState::Expired {
+    let leader = world.leader_address();
+    for (id, stored) in &world.workers {
+        let worker = &stored.value;
+        if worker.state == WorkerState::Expired {
             if !owning.contains(id) {
                 plan.forget.push(*id);
             }
             continue;
         }
+        if worker.incarnation < world.incarnation() {
+            plan.expire.push(*id);
+            continue;
+        }
         let silent_since = world.beats.get(id).map_or(world.timers_since, |beat| beat.since);
         let due = (silent_since + policy.lease_ttl).max(settled_at);
-        if now >= due {
+        if now < due {
+            plan.look_again(due);
+        } else if leader.is_none_or(|leader| worker.counts_on(leader)) {
             plan.expire.push(*id);
         } else {
-            plan.again_at = Some(plan.again_at.map_or(due, |at| at.min(due)));
+            // Its lease may hold for as long as all that it counts on say that they cannot grant. One of them may
+            // lead and expire it: then its own word would be missing.
+            let counted_on = |replica: &Stored<Replica>| worker.counts_on(&replica.value.address);
+            plan.resign |= world.replicas.values().any(counted_on);
         }
     }
 }
 
-fn plan_taking_back(world: &World, plan: &mut Plan) {
+/// Nobody's lease is taken as ended before. A HOLD lets its worker go on for a lease; without any, `held_at` is zero and
+/// lies in the past.
+fn settled_at(world: &World, policy: &Policy) -> Monotonic {
+    (world.timers_since + policy.settle).max(world.held_at + policy.lease_ttl)
+}
+
+fn plan_taking_back(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) {
+    let suspects = suspects(world, policy, now, plan);
+    let mut takeovers = world.mass_loss.map(|loss| takeovers_allowed(world, policy, loss, now));
+    let mut leaving: BTreeMap<WorkerId, Departure> = BTreeMap::new();
     for (unit, owner) in &world.owners {
         let owner = &owner.value;
         let worker = world.workers.get(&owner.worker).map(|stored| &stored.value);
-        match worker {
-            None => plan.free.push(*unit),
-            Some(worker) if worker.state == WorkerState::Expired => plan.free.push(*unit),
-            Some(_) if owner.state == GrantState::Revoking => {}
-            Some(worker) => {
-                let misplaced = worker.state == WorkerState::Draining && somebody_else(world, unit, worker);
-                if misplaced || !is_as_wanted(world, unit, owner) {
-                    plan.revoke.push(*unit);
+        let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Expired) else {
+            match &mut takeovers {
+                None => plan.free.push(*unit),
+                Some(0) => plan.look_again(now + TAKEOVER_PAUSE),
+                Some(allowed) => {
+                    *allowed -= 1;
+                    plan.free.push(*unit);
                 }
+            }
+            continue;
+        };
+        if owner.fence_class != FenceClass::Lease && suspects.contains(&worker.id) {
+            plan.free_early.push(*unit);
+            continue;
+        }
+        let is_moved_off = match worker.state {
+            WorkerState::Leaving => true,
+            WorkerState::Draining => somebody_else(world, unit, worker),
+            _ => false,
+        };
+        if owner.state == GrantState::Granted && !is_as_wanted(world, unit, owner) {
+            plan.revoke.push(*unit);
+        } else if is_moved_off {
+            let departure = leaving.entry(worker.id).or_default();
+            match owner.state {
+                GrantState::Revoking => departure.under_way += 1,
+                GrantState::Granted => departure.waiting.push(*unit),
             }
         }
     }
+    for departure in leaving.into_values() {
+        let size = departure.under_way + departure.waiting.len();
+        let at_a_time = policy.drain_at_a_time.max(size / 8);
+        plan.revoke.extend(departure.waiting.into_iter().take(at_a_time.saturating_sub(departure.under_way)));
+    }
+}
+
+/// How often a limited takeover goes on.
+const TAKEOVER_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is moved off a worker that drains or leaves.
+#[derive(Default)]
+struct Departure {
+    under_way: usize,
+    waiting: Vec<Unit>,
+}
+
+/// Units of lost workers that may be freed now.
+fn takeovers_allowed(world: &World, policy: &Policy, loss: MassLoss, now: Monotonic) -> u64 {
+    let earned = policy.mass_loss_rate * now.since(loss.since).as_millis() as u64 / 1000;
+    (policy.mass_loss_burst + earned).saturating_sub(world.freed - loss.freed_before)
+}
+
+/// Workers of which a living replica saw the session end without a goodbye, and that did not come back. Where they are
+/// many, it is not they who are in trouble: nobody is suspect.
+fn suspects(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) -> BTreeSet<WorkerId> {
+    let settled_at = settled_at(world, policy);
+    let mut suspects = BTreeSet::new();
+    for (worker, since) in &world.cut_off {
+        let due = (*since + policy.suspect_after).max(settled_at);
+        match now >= due {
+            true => drop(suspects.insert(*worker)),
+            false => plan.look_again(due),
+        }
+    }
+    if suspects.len() > (world.workers.len() / policy.suspects_per_worker).max(1) {
+        suspects.clear();
+    }
+    suspects
 }
 
 fn somebody_else(world: &World, unit: &Unit, owner: &Worker) -> bool {
@@ -157,7 +252,12 @@ fn plan_giving(world: &World, policy: &Policy, plan: &mut Plan) {
             let must_wait = waiting_for_namesake || (unit.kind != UnitKind::Planner && changed_tasks_run);
             let free = !world.owners.contains_key(&unit);
             if let (true, false, Some(digest)) = (free, must_wait, world.wanted_digest(unit)) {
-                plan.grant.push(Grant { unit, worker, digest, fence_class: connector.fence_class });
+                // What a planner does is not fenced by what its tasks write to.
+                let fence_class = match unit.kind {
+                    UnitKind::Planner => FenceClass::Lease,
+                    UnitKind::Task(_) => connector.fence_class,
+                };
+                plan.grant.push(Grant { unit, worker, digest, fence_class });
             }
             if plan.grant.len() >= policy.grants_per_plan {
                 // The rest is for the next plan, and moves for balance are for when everything is placed.
@@ -215,10 +315,17 @@ fn plan_cleaning(world: &World, plan: &mut Plan) {
 }
 
 impl Plan {
+    /// The world may be another at this moment, by time alone.
+    fn look_again(&mut self, at: Monotonic) {
+        self.again_at = Some(self.again_at.map_or(at, |known| known.min(at)));
+    }
+
     /// Nothing is to be done now.
     pub fn is_empty(&self) -> bool {
-        let Plan { expire, forget, free, revoke, grant, sweep, bury, again_at: _ } = self;
-        expire.is_empty()
+        let Plan { expire, forget, free, free_early, revoke, grant, sweep, bury, resign, again_at: _ } = self;
+        !resign
+            && expire.is_empty()
+            && free_early.is_empty()
             && forget.is_empty()
             && free.is_empty()
             && revoke.is_empty()
@@ -262,6 +369,15 @@ impl Plan {
                 |txn| txn.delete(Key::Owner(*unit)),
             );
         }
+        for unit in &self.free_early {
+            let Some(owner) = world.owners.get(unit) else { continue };
+            let guards = vec![
+                Compare::Unchanged(Key::Owner(*unit), owner.revision),
+                // A session that is stored again but not yet seen here makes its worker no suspect.
+                Compare::NoReplicaNewer(world.replicas_revision),
+            ];
+            batch(&mut txns, &leader, guards, |txn| txn.delete(Key::Owner(*unit)));
+        }
         for unit in &self.revoke {
             let Some(owner) = world.owners.get(unit) else { continue };
             let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
@@ -295,6 +411,9 @@ impl Plan {
                 kept_revisions(deleted.value.config_generation)
                     .fold(burial, |txn, generation| txn.delete(Key::Revision(*uid, generation))),
             );
+        }
+        if self.resign {
+            txns.push(Txn::new().when(leader).delete(Key::Leader));
         }
         txns
     }
@@ -373,10 +492,13 @@ fn leader_guard(world: &World) -> Option<Compare> {
 
 /// Adds a guarded write to the last transaction, or to a new one where that is full.
 fn batch(txns: &mut Vec<Txn>, leader: &Compare, guards: Vec<Compare>, write: impl FnOnce(Txn) -> Txn) {
+    // A heartbeat refuses those that must not miss one: what it does not concern is not held up with them.
+    let must_miss_none =
+        |compares: &[Compare]| compares.iter().any(|compare| matches!(compare, Compare::NoReplicaNewer(_)));
     let full = |txn: &Txn| {
         txn.compares.len() + guards.len() > TXN_LIMIT_OPS
             || txn.writes.len() + 1 > TXN_LIMIT_OPS
-            || txn.compares.iter().any(|compare| matches!(compare, Compare::NoReplicaNewer(_)))
+            || must_miss_none(&txn.compares) != must_miss_none(&guards)
     };
     let mut txn = match txns.last() {
         Some(last) if !full(last) => txns.pop().unwrap_or_default(),

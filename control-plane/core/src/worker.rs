@@ -15,8 +15,21 @@ pub enum WorkerState {
     Active,
     /// It may keep what it has until that is moved; it gets nothing new.
     Draining,
+    /// Its process wants to end: it gets nothing new, and what it has is taken back, also where nobody else can take it.
+    Leaving,
     /// Its lease has ended. For good: the process must come back under a new id.
     Expired,
+}
+
+impl WorkerState {
+    /// Whether one state may follow another: nobody comes back from Expired, and who wants to end does.
+    pub fn may_become(self, next: WorkerState) -> bool {
+        match self {
+            WorkerState::Expired => false,
+            WorkerState::Leaving => next == WorkerState::Expired,
+            WorkerState::Active | WorkerState::Draining => next != self,
+        }
+    }
 }
 
 /// Key `workers/<id>`.
@@ -50,6 +63,19 @@ pub struct Worker {
     pub state: WorkerState,
     /// When it said hello first.
     pub started: Wall,
+    /// Under which incarnation of the store it was registered: one of an older incarnation has lost its lease.
+    pub incarnation: u32,
+    /// Addresses of the replicas that it counts on: it goes on without an acknowledgement only while each of them says
+    /// that it cannot grant. So a leader that is not among them must not expire it. Empty: it did not say.
+    #[serde(default)]
+    pub known_replicas: BTreeSet<String>,
+}
+
+impl Worker {
+    /// Whether this leader's silence would end the worker's lease.
+    pub fn counts_on(&self, address: &str) -> bool {
+        self.known_replicas.is_empty() || self.known_replicas.contains(address)
+    }
 }
 
 /// Key `replicas/<id>`, bound to the replica's own store lease: written once a heartbeat interval at most.

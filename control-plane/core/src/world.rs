@@ -8,12 +8,14 @@ use crate::{
         ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind,
         WorkerId,
     },
+    incarnation::Rewound,
     keys::{Entry, Key},
     lease::Owner,
+    policy::MASS_LOSS_PERCENT,
     status::UnitStatus,
     task::{TaskSet, UnitDigest},
     time::Monotonic,
-    worker::{Leader, Replica, Worker},
+    worker::{Leader, Replica, Worker, WorkerState},
 };
 use std::collections::BTreeMap;
 
@@ -33,6 +35,15 @@ pub struct Beat {
     pub number: u64,
     /// Since when it stands, on the observer's clock.
     pub since: Monotonic,
+}
+
+/// Many workers were lost together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MassLoss {
+    /// Since when.
+    pub since: Monotonic,
+    /// `World::freed` then.
+    pub freed_before: u64,
 }
 
 /// What one replica knows of the store.
@@ -70,7 +81,17 @@ pub struct World {
     pub timers_since: Monotonic,
     /// When a heartbeat was last answered HOLD: its worker counts on a whole lease from then.
     pub held_at: Monotonic,
-    /// Raised by every change but heartbeats: while it stands, only time can make something to do.
+    /// Workers of which a replica that lives saw the session end, and that have had none since; on this observer's clock.
+    pub cut_off: BTreeMap<WorkerId, Monotonic>,
+    /// Grants that have ended, as far as this observer saw.
+    pub freed: u64,
+    /// More of the workers are lost than [`MASS_LOSS_PERCENT`], and not all of their units are freed yet.
+    pub mass_loss: Option<MassLoss>,
+    /// The latest moment at which workers of an older incarnation may have been told that they are void.
+    pub voided_at: Option<Monotonic>,
+    /// What this replica knows of the store being older than it was; see [`crate::incarnation`].
+    pub rewound: Rewound,
+    /// Raised by every change but heartbeats and statuses: while it stands, only time can make something to do.
     pub structure: u64,
     /// What the units of each connector should be running; follows connectors, task sets and settings.
     wanted: BTreeMap<ConnectorUid, Wanted>,
@@ -86,7 +107,8 @@ struct Wanted {
 impl World {
     /// Takes a put. What is older than what is known of the key is dropped (a duplicated event).
     pub fn apply(&mut self, key: Key, entry: Entry, revision: Revision, now: Monotonic) {
-        self.structure += u64::from(!matches!(key, Key::Replica(_)));
+        // A status is stored under its unit's grant, and there is nothing to do about it before that changes.
+        self.structure += u64::from(!matches!(key, Key::Replica(_) | Key::Status(_)));
         match (key, entry) {
             (Key::Settings(id), Entry::Settings(value)) => {
                 put(&mut self.settings, id.clone(), value, revision);
@@ -112,7 +134,12 @@ impl World {
             (Key::Status(unit), Entry::Status(value)) => put(&mut self.statuses, unit, value, revision),
             (Key::Worker(id), Entry::Worker(value)) => {
                 self.beats.entry(id).or_insert(Beat { number: 0, since: now });
+                if value.state == WorkerState::Expired && value.incarnation < self.incarnation() {
+                    self.voided_at = Some(now);
+                }
                 put(&mut self.workers, id, value, revision);
+                let begun = MassLoss { since: now, freed_before: self.freed };
+                self.mass_loss = self.is_mass_lost().then(|| self.mass_loss.unwrap_or(begun));
             }
             (Key::Replica(id), Entry::Replica(value)) => {
                 for (worker, number) in &value.beats {
@@ -122,11 +149,18 @@ impl World {
                         *beat = Beat { number: *number, since: now };
                     }
                 }
+                self.note_sessions(id, &value, now);
                 self.replicas_revision = self.replicas_revision.max(revision);
                 put(&mut self.replicas, id, value, revision);
             }
             (Key::Leader, Entry::Leader(value)) => self.leader = Some(Stored { value, revision }),
-            (Key::Epoch, Entry::Epoch(value)) => self.epoch = Some(Stored { value, revision }),
+            (Key::Epoch, Entry::Epoch(value)) => {
+                if value.incarnation > self.incarnation() {
+                    self.voided_at = Some(now);
+                    self.rewound = Rewound::default();
+                }
+                self.epoch = Some(Stored { value, revision });
+            }
             // Revisions are history, read on demand; a mismatch of key and entry does not come out of the codec.
             _ => {}
         }
@@ -152,11 +186,13 @@ impl World {
                 self.task_sets.remove(uid);
                 self.digest(*uid);
             }
-            Key::Owner(unit) => drop(self.owners.remove(unit)),
+            Key::Owner(unit) => self.freed += u64::from(self.owners.remove(unit).is_some()),
             Key::Status(unit) => drop(self.statuses.remove(unit)),
             Key::Worker(id) => {
                 self.workers.remove(id);
                 self.beats.remove(id);
+                self.cut_off.remove(id);
+                self.mass_loss = self.mass_loss.filter(|_| self.is_mass_lost());
             }
             Key::Replica(id) => drop(self.replicas.remove(id)),
             Key::Leader => self.leader = None,
@@ -168,6 +204,8 @@ impl World {
 
     /// Takes the whole store anew, as of `revision`. Heartbeats start anew too: silence before now proves nothing.
     pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
+        let rewound = Rewound { went_back: self.rewound.went_back || revision < self.revision, ..self.rewound };
+        let known_incarnation = self.incarnation();
         *self = World { timers_since: now, held_at: self.held_at, structure: self.structure + 1, ..World::default() };
         // Workers first: their heartbeats are known by them.
         let (workers, others): (Vec<_>, Vec<_>) =
@@ -175,7 +213,44 @@ impl World {
         for (key, entry, modified) in workers.into_iter().chain(others) {
             self.apply(key, entry, modified, now);
         }
+        // What was just read is no event: nobody has just been told anything, unless this observer cannot know.
+        let incarnation = self.incarnation();
+        self.voided_at = self.workers.values().any(|worker| worker.value.incarnation < incarnation).then_some(now);
+        // Where another replica has raised the incarnation already, it is not to be raised again.
+        self.rewound = if incarnation > known_incarnation { Rewound::default() } else { rewound };
         self.revision = self.revision.max(revision);
+    }
+
+    fn is_mass_lost(&self) -> bool {
+        let lost = self.workers.values().filter(|worker| worker.value.state == WorkerState::Expired).count();
+        lost > 1 && lost * 100 > self.workers.len() * MASS_LOSS_PERCENT
+    }
+
+    /// Of the last epoch granted; the first is 1.
+    pub fn incarnation(&self) -> u32 {
+        self.epoch.as_ref().map_or(1, |stored| stored.value.incarnation)
+    }
+
+    /// A worker's number that leaves a replica's document tells that its session has ended there. Nobody tells of the
+    /// sessions of a replica whose document has gone.
+    fn note_sessions(&mut self, id: ReplicaId, document: &Replica, now: Monotonic) {
+        for worker in document.beats.keys() {
+            self.cut_off.remove(worker);
+        }
+        let Some(before) = self.replicas.get(&id) else { return };
+        for worker in before.value.beats.keys().filter(|worker| !document.beats.contains_key(worker)) {
+            let others = self.replicas.iter().filter(|(other, _)| **other != id);
+            let is_elsewhere = others.clone().any(|(_, other)| other.value.beats.contains_key(worker));
+            if !is_elsewhere && self.workers.contains_key(worker) {
+                self.cut_off.entry(*worker).or_insert(now);
+            }
+        }
+    }
+
+    /// Where the leader is reached by workers; None where nobody leads, or the leader's document is not there.
+    pub fn leader_address(&self) -> Option<&str> {
+        let leader = self.leader.as_ref()?;
+        self.replicas.get(&leader.value.replica).map(|stored| stored.value.address.as_str())
     }
 
     /// This replica has just become leader: it lets the workers settle.

@@ -142,10 +142,11 @@ impl Cache {
         self.reach(store.head().await?).await
     }
 
-    /// The changes after a revision; None if they are no longer all known.
+    /// The changes after a revision; None if they are no longer all known, or if the store, restored from a backup, never
+    /// had that revision.
     pub fn changes_after(&self, revision: Revision) -> Option<Vec<Change>> {
         let inner = self.inner.read();
-        if revision < inner.complete_after {
+        if revision < inner.complete_after || revision > inner.world.revision {
             return None;
         }
         let from = inner.changes.partition_point(|change| change.revision <= revision);

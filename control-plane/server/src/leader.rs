@@ -2,6 +2,7 @@
 
 use crate::{cache::Cache, clock::Clock};
 use control_plane_core::{
+    election::campaign_pause,
     ids::{ReplicaId, Revision, WorkerId},
     keys::{Key, encode},
     plan::{GrantChain, plan},
@@ -32,6 +33,17 @@ struct Compaction {
     revision: Option<Revision>,
 }
 
+/// How long a replica that has resigned leaves the lead to others.
+const RESIGNED: Duration = Duration::from_secs(2);
+
+/// Why this replica does not campaign.
+#[derive(Debug, Default)]
+struct NoCampaign {
+    resigned_until: Monotonic,
+    /// Since when nobody leads: others that can do more are left some time.
+    vacant_since: Option<Monotonic>,
+}
+
 /// A plan as it is stored: the world that it was made of is not needed any more.
 struct Orders {
     expire: Vec<WorkerId>,
@@ -56,6 +68,8 @@ pub struct LeaderLoop {
     pub clock: Clock,
     /// Who we are.
     pub replica: ReplicaId,
+    /// Where workers reach us.
+    pub address: String,
     /// The numbers.
     pub policy: Policy,
 }
@@ -67,9 +81,11 @@ impl LeaderLoop {
         let mut led = None;
         let mut quiet = None;
         let mut compaction = Compaction::default();
+        let mut no_campaign = NoCampaign::default();
         loop {
             progress.borrow_and_update();
-            let wait = if self.cache.progress().live { self.step(&mut led, &mut quiet).await } else { IDLE };
+            let wait =
+                if self.cache.progress().live { self.step(&mut led, &mut quiet, &mut no_campaign).await } else { IDLE };
             if led.is_some() {
                 self.compact(&mut compaction).await;
             }
@@ -80,20 +96,38 @@ impl LeaderLoop {
     }
 
     /// Does what is to be done; says how long nothing will be, if nothing changes.
-    async fn step(&self, led: &mut Option<Revision>, quiet: &mut Option<Quiet>) -> Duration {
+    async fn step(
+        &self,
+        led: &mut Option<Revision>,
+        quiet: &mut Option<Quiet>,
+        no_campaign: &mut NoCampaign,
+    ) -> Duration {
+        let raise = self.cache.world().raise_incarnation();
+        if let Some(txn) = raise {
+            return self.raise_incarnation(txn).await;
+        }
         let leader = self.cache.world().leader.clone();
         match leader {
             None => {
                 *led = None;
+                let now = self.clock.now();
+                let pause = campaign_pause(&self.cache.world(), &self.policy, &self.address, now);
+                let vacant_since = *no_campaign.vacant_since.get_or_insert(now);
+                let from = no_campaign.resigned_until.max(vacant_since + pause);
+                if now < from {
+                    return from.since(now);
+                }
                 self.campaign().await;
                 return IDLE;
             }
             Some(leader) if leader.value.replica != self.replica => {
+                no_campaign.vacant_since = None;
                 *led = None;
                 return IDLE;
             }
             Some(leader) if *led != Some(leader.revision) => {
                 tracing::info!(replica = %self.replica, "leads");
+                no_campaign.vacant_since = None;
                 *led = Some(leader.revision);
                 *quiet = None;
                 self.cache.write().world().restart_timers(self.clock.now());
@@ -115,6 +149,10 @@ impl LeaderLoop {
                 return idle;
             }
             *quiet = None;
+            if plan.resign {
+                tracing::warn!("resigns: silent workers count on another replica, which can expire them");
+                no_campaign.resigned_until = now + RESIGNED;
+            }
             block_in_place(|| Orders { txns: plan.txns(&world), grants: plan.grant_chain(&world), expire: plan.expire })
         };
         match self.execute(orders).await {
@@ -149,6 +187,26 @@ impl LeaderLoop {
             tracing::warn!(%error, "the store could not be compacted");
         }
         *compaction = Compaction { at: now, revision: Some(self.cache.progress().revision) };
+    }
+
+    /// The store has forgotten grants: every epoch from now on is above all that were.
+    async fn raise_incarnation(&self, txn: Txn) -> Duration {
+        match self.store.commit(txn).await {
+            Ok(Outcome::Committed(revision)) => {
+                tracing::error!(
+                    "the store has forgotten grants: the incarnation is raised, and all workers start over"
+                );
+                if let Err(error) = self.cache.reach(revision).await {
+                    tracing::warn!(%error, "the view lags behind");
+                }
+            }
+            Ok(Outcome::Refused) => sleep(PAUSE).await,
+            Err(error) => {
+                tracing::warn!(%error, "the incarnation could not be raised");
+                sleep(PAUSE * 10).await;
+            }
+        }
+        Duration::ZERO
     }
 
     async fn campaign(&self) {

@@ -14,7 +14,7 @@ use control_plane_core::{
     world::{Stored, World},
 };
 use control_plane_store::{Outcome, Store, StoreError};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What became of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,17 +162,37 @@ impl Reports {
         .await
     }
 
-    /// The worker is asked, or asks, to be drained; or it says goodbye (it holds nothing any more).
+    /// The worker is asked to be drained, or wants to end; or it says goodbye (it holds nothing any more).
     pub async fn worker_state(&self, id: WorkerId, state: WorkerState) -> Result<bool, StoreError> {
+        self.change_worker(id, |worker| worker.state.may_become(state).then(|| Worker { state, ..worker.clone() }))
+            .await
+    }
+
+    /// The worker counts on these replicas.
+    pub async fn known_replicas(&self, id: WorkerId, addresses: BTreeSet<String>) -> Result<bool, StoreError> {
+        self.change_worker(id, |worker| {
+            let is_new = worker.known_replicas != addresses && worker.state != WorkerState::Expired;
+            is_new.then(|| Worker { known_replicas: addresses.clone(), ..worker.clone() })
+        })
+        .await
+    }
+
+    /// Changes a worker's entry, where `change` gives another one; false: there is no such worker.
+    async fn change_worker(
+        &self,
+        id: WorkerId,
+        change: impl Fn(&Worker) -> Option<Worker> + Send,
+    ) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
-            let worker = self.cache.world().workers.get(&id).cloned();
-            let Some(Stored { value, revision }) = worker else { return Ok(false) };
-            if value.state == state || value.state == WorkerState::Expired {
-                return Ok(true);
-            }
-            let txn = Txn::new()
-                .when(Compare::Unchanged(Key::Worker(id), revision))
-                .put(Key::Worker(id), encode(&Worker { state, ..value }));
+            let (txn, found) = match self.cache.world().workers.get(&id) {
+                None => (None, false),
+                Some(Stored { value, revision }) => {
+                    let guard = Compare::Unchanged(Key::Worker(id), *revision);
+                    let txn = change(value).map(|new| Txn::new().when(guard).put(Key::Worker(id), encode(&new)));
+                    (txn, true)
+                }
+            };
+            let Some(txn) = txn else { return Ok(found) };
             match self.store.commit(txn).await? {
                 Outcome::Committed(revision) => {
                     self.cache.reach(revision).await?;

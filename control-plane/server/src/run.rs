@@ -133,6 +133,7 @@ pub async fn run(
         cache: cache.clone(),
         clock,
         replica: listening.replica,
+        address: advertised.clone(),
         policy: policy.clone(),
     };
     let mut leader = tokio::spawn(leader.run());

@@ -38,6 +38,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 /// What is taken off the worker's side of the lease.
 const LEASE_MARGIN: Duration = Duration::from_millis(200);
+/// Addresses of replicas that are kept of a worker: it dials fewer.
+const KNOWN_REPLICAS_LIMIT: usize = 64;
 /// Reports of a session that may wait for the store.
 const REPORTS: usize = 1024;
 
@@ -137,15 +139,26 @@ impl WorkerSessions {
             )));
         }
         let entry = match entry(hello, self.clock.wall()) {
-            Ok(entry) => entry,
+            Ok(mut entry) => {
+                // By whatever name it was dialled: from its first acknowledgement on the worker counts on this replica.
+                entry.known_replicas.insert(self.address.clone());
+                entry
+            }
             Err(reason) => return Ok(Registered::Refused(reason)),
         };
         let id = entry.id;
+        if let Some(highest) = hello.held.iter().filter_map(|held| held.epoch).map(core_epoch).max() {
+            self.saw_epoch(highest).await?;
+        }
         for _ in 0..5 {
-            let known = self.cache.world().workers.get(&id).map(|stored| stored.value.state);
+            let known = self.cache.world().workers.get(&id).map(|stored| stored.value.clone());
             match known {
-                Some(WorkerState::Expired) => return Ok(Registered::Expired),
-                Some(WorkerState::Active | WorkerState::Draining) => return Ok(Registered::Welcome(id)),
+                Some(known) if known.state == WorkerState::Expired => return Ok(Registered::Expired),
+                Some(known) if known.known_replicas == entry.known_replicas => return Ok(Registered::Welcome(id)),
+                Some(_) => {
+                    self.reports.known_replicas(id, entry.known_replicas.clone()).await?;
+                    return Ok(Registered::Welcome(id));
+                }
                 None => {}
             }
             self.cache.up_to_date(&*self.reports.store).await?;
@@ -157,12 +170,27 @@ impl WorkerSessions {
                 // that lags behind could give it its old grants again.
                 return Ok(Registered::Expired);
             }
+            let incarnation = self.cache.world().incarnation();
+            let entry = Worker { incarnation, ..entry.clone() };
             let txn = Txn::new().when(Compare::Absent(Key::Worker(id))).put(Key::Worker(id), encode(&entry));
             if let Outcome::Committed(revision) = self.reports.store.commit(txn).await? {
                 self.cache.reach(revision).await?;
             }
         }
         Err(StoreError::Unavailable("the worker could not be registered".to_owned()))
+    }
+
+    /// A worker showed an epoch: if this replica, brought up to date, knows of no such grant, the store has forgotten it.
+    async fn saw_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let is_known = || self.cache.world().epoch.as_ref().is_some_and(|stored| stored.value >= epoch);
+        if !is_known() {
+            self.cache.up_to_date(&*self.reports.store).await?;
+            if !is_known() {
+                tracing::error!(%epoch, "the store has forgotten a grant; was it restored from a backup, or emptied?");
+                self.cache.write().world().saw_epoch(epoch);
+            }
+        }
+        Ok(())
     }
 
     async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
@@ -226,7 +254,18 @@ impl WorkerSessions {
                 }
                 FromWorker::TaskSet(set) => (set.sequence, self.task_set(worker, set).await),
                 FromWorker::DrainMe(_) => {
-                    self.note(worker, self.reports.worker_state(worker, WorkerState::Draining).await);
+                    self.note(worker, self.reports.worker_state(worker, WorkerState::Leaving).await);
+                    continue;
+                }
+                FromWorker::KnownReplicas(known) => {
+                    let addresses = known.addresses.into_iter().take(KNOWN_REPLICAS_LIMIT).collect();
+                    let stored = self.reports.known_replicas(worker, addresses).await;
+                    (known.sequence, stored.map(|found| if found { Verdict::Accepted } else { Verdict::Void }))
+                }
+                FromWorker::EpochSeen(seen) => {
+                    if let Some(epoch) = seen.epoch.map(core_epoch) {
+                        self.note(worker, self.saw_epoch(epoch).await.map(|()| true));
+                    }
                     continue;
                 }
                 FromWorker::Goodbye(_) => {
@@ -288,7 +327,7 @@ impl WorkerSessions {
 
     async fn task_set(&self, worker: WorkerId, set: wire::ReportTaskSet) -> Result<Verdict, StoreError> {
         let (Ok(uid), Some(epoch)) = (set.connector_uid.parse(), set.epoch) else { return Ok(Verdict::Void) };
-        let epoch = Epoch { incarnation: epoch.incarnation, counter: epoch.counter };
+        let epoch = core_epoch(epoch);
         let tasks = set.tasks.into_iter().map(|task| task.config).collect();
         self.reports.task_set(worker, uid, epoch, tasks).await
     }
@@ -319,6 +358,8 @@ fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Wor
         version: hello.version.clone(),
         state: WorkerState::Active,
         started: now,
+        incarnation: 1,
+        known_replicas: hello.known_replicas.iter().take(KNOWN_REPLICAS_LIMIT).cloned().collect(),
     })
 }
 
@@ -326,7 +367,11 @@ fn unit_epoch(unit: Option<wire::Unit>, epoch: Option<wire::Epoch>) -> Option<(U
     let (unit, epoch) = (unit?, epoch?);
     let kind = unit.task.map_or(UnitKind::Planner, UnitKind::Task);
     let connector = unit.connector_uid.parse().ok()?;
-    Some((Unit { connector, kind }, Epoch { incarnation: epoch.incarnation, counter: epoch.counter }))
+    Some((Unit { connector, kind }, core_epoch(epoch)))
+}
+
+fn core_epoch(epoch: wire::Epoch) -> Epoch {
+    Epoch { incarnation: epoch.incarnation, counter: epoch.counter }
 }
 
 fn message(message: ToWorker) -> wire::SessionResponse {

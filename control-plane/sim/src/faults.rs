@@ -1,10 +1,4 @@
 //! What breaks, when, and for how long; chosen by the seed.
-//!
-//! One limit: NO_REPLICA_IS_UNHEARD_OF. A worker counts on a HOLD or a refusal only if all replicas that it has heard of
-//! say so. One that it has not heard of (the worker is configured with some only, and the other was not listed since the
-//! worker's start) could lead meanwhile and give the worker's units away. So none is up, unheard of by a worker, while
-//! all that this worker knows are killed or cut off from the store: such a fault is left out, such a start put off.
-//! Without the limit about one seed in a thousand ends with a unit on two workers.
 
 mod scenes;
 
@@ -12,7 +6,6 @@ use crate::{
     links::Cut,
     say,
     sim::{CALM_AT, Sim, To, What},
-    worker::Worker,
 };
 
 use scenes::Scene;
@@ -104,32 +97,6 @@ impl Sim {
         }
     }
 
-    /// Whether a replica may be killed or cut off: see the limit above.
-    fn may_lose(&mut self, index: usize) -> bool {
-        let is_allowed = self.workers.iter().filter(|worker| worker.is_up).all(|worker| {
-            let is_unheard_of = |other: usize| self.replicas[other].is_up && !worker.knows(other);
-            let mut all = 0..self.replicas.len();
-            !all.clone().any(is_unheard_of) || all.any(|other| other != index && self.is_heard(worker, other))
-        });
-        if !is_allowed {
-            self.trace.count("faults left out for a replica unheard of");
-        }
-        is_allowed
-    }
-
-    /// Whether a replica may start.
-    fn may_start(&self, index: usize) -> bool {
-        let mut unaware = self.workers.iter().filter(|worker| worker.is_up && !worker.knows(index));
-        unaware.all(|worker| (0..self.replicas.len()).any(|other| self.is_heard(worker, other)))
-    }
-
-    /// The worker knows of the replica, which works and can tell it of the others.
-    fn is_heard(&self, worker: &Worker, index: usize) -> bool {
-        let replica = &self.replicas[index];
-        let works = replica.is_up && !replica.is_paused && replica.is_listening && replica.is_live;
-        works && worker.knows(index) && !self.cuts.contains(&Cut::Etcd(index))
-    }
-
     /// It happens.
     pub fn fault(&mut self, fault: Fault) {
         // Calm itself comes when everything that was to break by then has: only it, and what it mends, may be later.
@@ -139,7 +106,7 @@ impl Sim {
         match fault {
             Fault::CrashReplica(index, leader) => {
                 let index = self.leading_or(index, leader);
-                if self.replicas[index].is_up && self.may_lose(index) {
+                if self.replicas[index].is_up {
                     self.trace.count("replicas killed");
                     self.crash_replica(index);
                 }
@@ -147,12 +114,8 @@ impl Sim {
             Fault::Scene(scene) => self.play(scene),
             // Also of one that was killed in its place: whoever is down comes back.
             Fault::StartReplica(_) => {
-                let mut down = (0..self.replicas.len()).filter(|index| !self.replicas[*index].is_up).peekable();
-                let is_any_down = down.peek().is_some();
-                match down.find(|index| self.may_start(*index)) {
-                    Some(index) => self.start_replica(index),
-                    None if is_any_down => self.after(100, To::World, What::Fault(fault)),
-                    None => {}
+                if let Some(index) = (0..self.replicas.len()).find(|index| !self.replicas[*index].is_up) {
+                    self.start_replica(index);
                 }
             }
             Fault::PauseReplica(index, leader) => {
@@ -190,7 +153,6 @@ impl Sim {
             Fault::EndWorker(index) if self.workers[index].is_up && !self.workers[index].is_paused => {
                 self.end_worker(index);
             }
-            Fault::Cut(Cut::Etcd(replica)) if !self.may_lose(replica) => {}
             Fault::Cut(cut) => {
                 say!(self, "cut: {cut:?}");
                 self.trace.count("partitions");

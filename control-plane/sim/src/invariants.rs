@@ -3,6 +3,7 @@
 mod converges;
 mod epochs_grow;
 mod no_loss;
+mod nobody_disturbed;
 mod offsets_forward;
 mod one_owner;
 mod planning;

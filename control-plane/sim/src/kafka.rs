@@ -1,6 +1,5 @@
-//! Kafka as far as source tasks use it: one log of records and one of offsets a task, each record with its epoch.
-//!
-//! Seam: a TRANSACTIONAL target would refuse appends under an epoch older than the last `init` of its key here.
+//! Kafka as far as source tasks use it: one log of records and one of offsets a task, each record with its epoch; and
+//! transactional producers: whoever initialised last is the only one whose records are taken.
 
 use control_plane_core::ids::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +26,8 @@ pub struct TaskLog {
     pub appended: u64,
     /// The offsets log.
     pub offsets: Vec<OffsetRecord>,
+    /// The transactional producer that initialised last.
+    pub producer: Option<u64>,
 }
 
 impl TaskLog {
@@ -67,6 +68,17 @@ impl Kafka {
         while log.beyond.remove(&log.complete_below) {
             log.complete_below += 1;
         }
+    }
+
+    /// A transactional producer initialises: all others of the key are refused from now on. Kafka knows nothing of epochs
+    /// of grants.
+    pub fn initialise(&mut self, key: &TaskKey, producer: u64) {
+        self.tasks.entry(key.clone()).or_default().producer = Some(producer);
+    }
+
+    /// Whether what this producer sends is taken; one that is not transactional is never refused.
+    pub fn takes(&self, key: &TaskKey, producer: Option<u64>) -> bool {
+        producer.is_none() || self.tasks.get(key).is_some_and(|log| log.producer == producer)
     }
 
     /// Appends an offset record.

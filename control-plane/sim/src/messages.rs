@@ -6,7 +6,7 @@ use control_plane_core::{
     status::RunState,
 };
 use data_plane_core::assignment::{self, Document, UnitName};
-use std::{fmt, rc::Rc};
+use std::{collections::BTreeSet, fmt, rc::Rc};
 
 /// What a runner needs of an assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,29 @@ pub struct Work {
     pub connector_config: Config,
 }
 
+/// What a worker says first.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// Who it is.
+    pub worker: WorkerId,
+    /// The id was welcomed before.
+    pub is_registered: bool,
+    /// What runs there.
+    pub held: Vec<Epoch>,
+    /// The replicas that it counts on.
+    pub known: BTreeSet<String>,
+}
+
 /// A worker's words.
 #[derive(Debug, Clone)]
 pub enum ToReplica {
-    /// The first word. `is_registered`: the id was welcomed before; `holds`: something runs there.
-    Hello { worker: WorkerId, is_registered: bool, holds: bool },
+    /// The first word.
+    Hello(Hello),
     /// A heartbeat.
     Heartbeat(u64),
     /// To be stored.
     Report(u64, Report),
-    /// Nothing new, please.
+    /// The process wants to end.
     DrainMe,
     /// It holds nothing any more.
     Goodbye,
@@ -43,6 +56,10 @@ pub enum Report {
     Ended(Unit, Epoch),
     /// A planner made tasks.
     TaskSet(ConnectorUid, Epoch, Vec<Config>),
+    /// The replicas that the worker counts on.
+    KnownReplicas(BTreeSet<String>),
+    /// An epoch that was found above a grant's.
+    EpochSeen(Epoch),
 }
 
 impl fmt::Display for Report {
@@ -51,6 +68,8 @@ impl fmt::Display for Report {
             Report::State(unit, epoch, state) => write!(f, "{unit} {epoch} is {state:?}"),
             Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
             Report::TaskSet(uid, epoch, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
+            Report::KnownReplicas(known) => write!(f, "counts on {known:?}"),
+            Report::EpochSeen(epoch) => write!(f, "{epoch} was seen"),
         }
     }
 }

@@ -7,8 +7,12 @@ pub enum Mutation {
     SkipSelfFence,
     /// A replica acknowledges heartbeats when they come, before they are stored.
     AckBeforeCommit,
-    /// The leader takes units over before the worker's lease can have ended.
+    /// The leader takes the lease as shorter than workers do.
+    ShortLease,
+    /// The leader takes LEASE units over as early as those that are fenced by epoch.
     TakeLeaseEarly,
+    /// A transactional producer initialises before its grant is confirmed.
+    WarmUpJoins,
     /// A new leader frees what is being revoked, without the worker's word.
     ForgetRevoking,
     /// Readers of offsets take the last record of a key, whatever its epoch.
@@ -29,10 +33,12 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 11] = [
+    pub const ALL: [Mutation; 13] = [
         Mutation::SkipSelfFence,
         Mutation::AckBeforeCommit,
+        Mutation::ShortLease,
         Mutation::TakeLeaseEarly,
+        Mutation::WarmUpJoins,
         Mutation::ForgetRevoking,
         Mutation::IgnoreEpochOfOffsets,
         Mutation::IgnoreEpochOfEnds,

@@ -419,9 +419,7 @@ impl Sim {
     pub fn replica_message(&mut self, index: usize, link: u64, message: ToReplica) {
         let known = self.replicas[index].sessions.iter().find(|(_, known)| **known == link).map(|(worker, _)| *worker);
         match (message, known) {
-            (ToReplica::Hello { worker, is_registered, holds }, _) => {
-                self.begin_register(index, link, worker, is_registered || holds);
-            }
+            (ToReplica::Hello(hello), _) => self.begin_register(index, link, hello),
             (ToReplica::Fin, known) => {
                 if let Some(worker) = known {
                     self.session_ended(index, worker);

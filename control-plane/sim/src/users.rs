@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// Names that are used.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+/// Those whose tasks copy exactly once.
+const TRANSACTIONAL: [&str; 2] = ["b", "d"];
 
 /// What users remember.
 #[derive(Debug, Default)]
@@ -104,7 +106,7 @@ impl Sim {
             settings: SettingsId::default(),
             class: CLASS.to_owned(),
             connector_type: ConnectorType::Source,
-            fence_class: FenceClass::Lease,
+            fence_class: if TRANSACTIONAL.contains(&name) { FenceClass::Transactional } else { FenceClass::Lease },
             created: Wall(0),
             updated: Wall(0),
             request_id: None,

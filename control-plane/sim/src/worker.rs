@@ -37,12 +37,28 @@ const HEARTBEAT: u64 = 300;
 const RETRY: u64 = 150;
 /// How long an orderly end may take.
 const END_PATIENCE: u64 = 12_000;
+/// What of it is kept for stopping everything at once.
+const END_GRACE: u64 = 3000;
+/// How long the control plane may take to take the next units back.
+const DRAIN_PATIENCE: u64 = 2000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     State,
     Ended,
     TaskSet,
+    KnownReplicas,
+    EpochSeen,
+}
+
+/// What a report is about; a later one replaces an earlier one of the same.
+type Subject = (Topic, Option<RunnerKey>);
+
+/// The process was asked to end.
+struct Ending {
+    by: u64,
+    moved: u64,
+    is_stopped: bool,
 }
 
 struct Session {
@@ -72,7 +88,9 @@ pub struct Worker {
     clock_offset: u64,
     lease: Lease,
     holdings: Holdings<Rc<Work>>,
-    reports: Reports<(Topic, RunnerKey), Report>,
+    reports: Reports<Subject, Report>,
+    /// The replicas that it said it counts on.
+    told_known: BTreeSet<String>,
     /// By dialled name.
     sessions: BTreeMap<Name, Session>,
     configured: BTreeSet<Name>,
@@ -83,7 +101,7 @@ pub struct Worker {
     acknowledging: Option<String>,
     next_heartbeat: u64,
     is_urgent: bool,
-    ending: Option<u64>,
+    ending: Option<Ending>,
     /// Of the guard, on the worker's clock; None: no lease yet.
     guard_deadline: Option<u64>,
     /// How often the guard has closed gates, and how many of these times were noticed.
@@ -109,6 +127,7 @@ impl Worker {
             lease: Lease::new(Duration::from_secs(1)),
             holdings: Holdings::default(),
             reports: Reports::new(Duration::from_secs(2)),
+            told_known: BTreeSet::new(),
             sessions: BTreeMap::new(),
             configured: BTreeSet::new(),
             dialling: BTreeSet::new(),
@@ -327,7 +346,7 @@ impl Sim {
     fn guard(&mut self, index: usize) {
         if self.is_past_deadline(index) {
             let mut closed = 0;
-            for held in self.workers[index].held.values_mut() {
+            for held in self.workers[index].held.values_mut().filter(|held| !held.outlives_lease) {
                 closed += usize::from(held.close_gate());
             }
             if closed > 0 {
@@ -356,6 +375,7 @@ impl Sim {
             self.carry_out(index, orders);
         }
         self.restart_due(index);
+        self.go_on_ending(index);
         self.report_states(index);
     }
 
@@ -367,7 +387,7 @@ impl Sim {
         let is_cut = worker.cuts.0 != worker.cuts.1;
         if (is_over || is_cut) && self.mutation != Some(Mutation::SkipSelfFence) {
             worker.cuts.1 = worker.cuts.0;
-            let orders = worker.holdings.lost();
+            let orders = worker.holdings.lease_over();
             if !orders.is_empty() {
                 say!(self, "w{index}: its lease has ended");
                 self.trace.count("leases ended");
@@ -402,7 +422,7 @@ impl Sim {
                 self.set_unit_target(index, &key, target);
                 // Stopping has emptied the stored task set, and the planner may not even have seen the stop.
                 if let (Target::Running, Some(set)) = (target, self.planned_set(index, &key)) {
-                    self.workers[index].reports.push((Topic::TaskSet, key), set);
+                    self.workers[index].reports.push((Topic::TaskSet, Some(key)), set);
                 }
             }
             Order::Stop(unit, epoch) => self.end_unit(index, (unit, epoch), false),
@@ -410,7 +430,7 @@ impl Sim {
             Order::ReportEnded(unit, epoch, _) => {
                 self.forget_unit(index, &(unit.clone(), epoch));
                 let report = Report::Ended(unit_of(&unit), core_epoch(epoch));
-                self.workers[index].reports.push((Topic::Ended, (unit, epoch)), report);
+                self.workers[index].reports.push((Topic::Ended, Some((unit, epoch))), report);
             }
         }
     }
@@ -420,7 +440,7 @@ impl Sim {
         for (key, held) in &mut worker.held {
             if let Some(state) = held.take_report() {
                 let report = Report::State(unit_of(&key.0), core_epoch(key.1), state);
-                worker.reports.push((Topic::State, key.clone()), report);
+                worker.reports.push((Topic::State, Some(key.clone())), report);
             }
         }
     }
@@ -429,7 +449,7 @@ impl Sim {
     fn flush_worker(&mut self, index: usize) {
         self.send_due(index);
         let worker = &self.workers[index];
-        let Some(by) = worker.ending else { return };
+        let Some(by) = worker.ending.as_ref().map(|ending| ending.by) else { return };
         let has_ended = worker.holdings.held().is_empty() && (worker.reports.is_empty() || !worker.is_connected());
         if has_ended || self.now >= by {
             self.leave(index);
@@ -456,11 +476,27 @@ impl Sim {
     /// SIGTERM.
     pub fn end_worker(&mut self, index: usize) {
         say!(self, "w{index} is asked to end");
-        self.workers[index].ending.get_or_insert(self.now + END_PATIENCE);
+        let now = self.now;
+        self.workers[index].ending.get_or_insert(Ending { by: now + END_PATIENCE, moved: now, is_stopped: false });
+        self.workers[index].holdings.close();
         self.send_to_one(index, ToReplica::DrainMe);
-        let orders = self.workers[index].holdings.stop_all();
-        self.carry_out(index, orders);
+        self.go_on_ending(index);
         self.flush_worker(index);
+    }
+
+    fn go_on_ending(&mut self, index: usize) {
+        let now = self.now;
+        let worker = &mut self.workers[index];
+        let (is_moving, is_connected) = (worker.holdings.is_stopping(), worker.is_connected());
+        let Some(ending) = worker.ending.as_mut().filter(|ending| !ending.is_stopped) else { return };
+        if is_moving {
+            ending.moved = now;
+        }
+        if !is_connected || now + END_GRACE >= ending.by || now >= ending.moved + DRAIN_PATIENCE {
+            ending.is_stopped = true;
+            let orders = worker.holdings.stop_all();
+            self.carry_out(index, orders);
+        }
     }
 
     fn send_to_one(&mut self, index: usize, message: ToReplica) {
@@ -480,13 +516,44 @@ impl Sim {
         self.workers[index].is_up = false;
     }
 
+    /// A unit's grant is confirmed, and the lease holds.
+    pub fn may_start(&self, index: usize, key: &RunnerKey) -> bool {
+        let is_confirmed = self.workers[index].held.get(key).is_some_and(|held| held.confirmed);
+        is_confirmed && !self.is_past_deadline(index)
+    }
+
+    /// The unit copies there under this grant.
+    pub fn is_at_work(&self, index: usize, unit: &UnitName, epoch: control_plane_core::ids::Epoch) -> bool {
+        let worker = &self.workers[index];
+        let key = (unit.clone(), Epoch { incarnation: epoch.incarnation, counter: epoch.counter });
+        worker.is_up
+            && !worker.is_paused
+            && worker.held.get(&key).is_some_and(|held| held.confirmed && held.is_at_work())
+    }
+
     /// The units that may hand something over now.
     pub fn active_units(&self, index: usize) -> Vec<(String, Unit, control_plane_core::ids::Epoch)> {
+        self.units_where(index, |key, held| held.is_taken(key, &self.kafka))
+    }
+
+    /// The units that do what they should: those that copy are not refused.
+    pub fn running_units(&self, index: usize) -> Vec<(String, Unit, control_plane_core::ids::Epoch)> {
+        self.units_where(index, |key, held| !held.is_at_work() || held.is_taken(key, &self.kafka))
+    }
+
+    fn units_where(
+        &self,
+        index: usize,
+        is_meant: impl Fn(&RunnerKey, &Held) -> bool,
+    ) -> Vec<(String, Unit, control_plane_core::ids::Epoch)> {
         let worker = &self.workers[index];
-        if !worker.is_up || worker.is_paused || self.is_past_deadline(index) {
+        if !worker.is_up || worker.is_paused {
             return Vec::new();
         }
-        let active = worker.held.iter().filter(|(_, held)| held.is_active());
-        active.map(|(key, held)| (held.work.connector.clone(), unit_of(&key.0), core_epoch(key.1))).collect()
+        let is_past_deadline = self.is_past_deadline(index);
+        let units = worker.held.iter().filter(|(key, held)| {
+            (held.outlives_lease || !is_past_deadline) && held.is_active() && is_meant(key, held)
+        });
+        units.map(|(key, held)| (held.work.connector.clone(), unit_of(&key.0), core_epoch(key.1))).collect()
     }
 }

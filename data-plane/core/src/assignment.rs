@@ -65,6 +65,8 @@ pub struct Assigned<W> {
     pub target_generation: u64,
     /// A hung stop may be cut off: closing the gate is enough to keep it from harm.
     pub severable: bool,
+    /// It runs on when no control plane is heard: what it writes to refuses it once another has its unit.
+    pub outlives_lease: bool,
     /// What the runner needs.
     pub work: W,
 }
@@ -125,6 +127,7 @@ struct Running {
     phase: Phase,
     target_generation: u64,
     severable: bool,
+    outlives_lease: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -153,7 +156,7 @@ pub struct Holdings<W> {
     slots: BTreeMap<UnitName, Slot<W>>,
     /// Revision of the newest whole document: a word about every unit, also about those that it does not list.
     whole: i64,
-    /// The process ends: nothing starts any more.
+    /// The process wants to end: nothing starts any more.
     is_closing: bool,
 }
 
@@ -187,8 +190,7 @@ impl<W: Clone> Holdings<W> {
         orders
     }
 
-    fn assigned(&mut self, mut assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
-        assigned.revoking |= self.is_closing;
+    fn assigned(&mut self, assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
         if revision < self.whole {
             return;
         }
@@ -225,11 +227,7 @@ impl<W: Clone> Holdings<W> {
                 }
                 slot.next = Some(assigned);
             }
-            None if assigned.revoking => {
-                slot.ended = Some(assigned.epoch);
-                orders.push(Order::ReportEnded(assigned.unit, assigned.epoch, EndKind::Stopped));
-            }
-            None => start(slot, assigned, next_heartbeat, orders),
+            None => start(slot, assigned, self.is_closing, next_heartbeat, orders),
         }
     }
 
@@ -265,6 +263,17 @@ impl<W: Clone> Holdings<W> {
         orders
     }
 
+    /// What the unit writes to has refused this grant: another owner may have taken over, or have tried to. It begins again
+    /// only once a heartbeat that is still to be sent is acknowledged with the grant still standing.
+    pub fn refused(&mut self, unit: &UnitName, epoch: Epoch, next_heartbeat: u64) {
+        if let Some(running) = self.slots.get_mut(unit).and_then(|slot| slot.running.as_mut())
+            && running.epoch == epoch
+            && running.phase == Phase::Confirmed
+        {
+            running.phase = Phase::Unconfirmed(next_heartbeat);
+        }
+    }
+
     /// The runner of this grant has released everything.
     pub fn ended(&mut self, unit: &UnitName, epoch: Epoch, next_heartbeat: u64) -> Vec<Order<W>> {
         let mut orders = Vec::new();
@@ -274,7 +283,7 @@ impl<W: Clone> Holdings<W> {
             slot.ended = slot.ended.max(Some(epoch));
             orders.push(Order::ReportEnded(unit.clone(), epoch, EndKind::Stopped));
             if let Some(next) = slot.next.take() {
-                start(slot, next, next_heartbeat, &mut orders);
+                start(slot, next, self.is_closing, next_heartbeat, &mut orders);
             }
         }
         orders
@@ -297,17 +306,26 @@ impl<W: Clone> Holdings<W> {
         slot.ended = slot.ended.max(Some(epoch));
         orders.push(Order::ReportEnded(unit.clone(), epoch, EndKind::Severed));
         if let Some(next) = slot.next.take() {
-            start(slot, next, next_heartbeat, &mut orders);
+            start(slot, next, self.is_closing, next_heartbeat, &mut orders);
         }
         orders
     }
 
-    /// The lease has ended, or the worker's id is void: nothing is the worker's any more.
+    /// The worker's id is void: nothing is the worker's any more.
     pub fn lost(&mut self) -> Vec<Order<W>> {
+        self.sever(|_| true)
+    }
+
+    /// The lease has ended; the grants may still stand. What fences itself runs on until it is refused.
+    pub fn lease_over(&mut self) -> Vec<Order<W>> {
+        self.sever(|running| !running.outlives_lease)
+    }
+
+    fn sever(&mut self, is_meant: impl Fn(&Running) -> bool) -> Vec<Order<W>> {
         let mut orders = Vec::new();
         for (unit, slot) in &mut self.slots {
             slot.next = None;
-            if let Some(running) = &mut slot.running
+            if let Some(running) = slot.running.as_mut().filter(|running| is_meant(running))
                 && running.phase != Phase::Severed
             {
                 running.phase = Phase::Severed;
@@ -317,9 +335,20 @@ impl<W: Clone> Holdings<W> {
         orders
     }
 
-    /// The process is asked to end: everything is stopped in order, and what is granted from now on is given back.
-    pub fn stop_all(&mut self) -> Vec<Order<W>> {
+    /// The process wants to end: what is granted from now on is given back; what runs does until it is taken back.
+    pub fn close(&mut self) {
         self.is_closing = true;
+    }
+
+    /// Something was asked to stop and has not ended yet.
+    pub fn is_stopping(&self) -> bool {
+        let phases = self.slots.values().filter_map(|slot| slot.running.as_ref());
+        phases.into_iter().any(|running| matches!(running.phase, Phase::Stopping | Phase::Severed))
+    }
+
+    /// The process ends and nobody takes its units back: everything is stopped in order.
+    pub fn stop_all(&mut self) -> Vec<Order<W>> {
+        self.close();
         let mut orders = Vec::new();
         for (unit, slot) in &mut self.slots {
             slot.next = None;
@@ -366,8 +395,14 @@ impl<W: Clone> Holdings<W> {
     }
 }
 
-fn start<W: Clone>(slot: &mut Slot<W>, assigned: Assigned<W>, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
-    if assigned.revoking {
+fn start<W: Clone>(
+    slot: &mut Slot<W>,
+    assigned: Assigned<W>,
+    is_closing: bool,
+    next_heartbeat: u64,
+    orders: &mut Vec<Order<W>>,
+) {
+    if assigned.revoking || is_closing {
         slot.ended = slot.ended.max(Some(assigned.epoch));
         orders.push(Order::ReportEnded(assigned.unit, assigned.epoch, EndKind::Stopped));
         return;
@@ -377,6 +412,7 @@ fn start<W: Clone>(slot: &mut Slot<W>, assigned: Assigned<W>, next_heartbeat: u6
         phase: Phase::Unconfirmed(next_heartbeat),
         target_generation: assigned.target_generation,
         severable: assigned.severable,
+        outlives_lease: assigned.outlives_lease,
     });
     orders.push(Order::Start(assigned));
 }

@@ -56,6 +56,11 @@ impl Lease {
         }
     }
 
+    /// All replicas whose word is needed.
+    pub fn known(&self) -> impl Iterator<Item = &str> {
+        self.replicas.keys().map(String::as_str)
+    }
+
     /// A heartbeat goes out now, over all sessions; gives its number.
     pub fn send(&mut self, now: Monotonic) -> u64 {
         let number = self.next;

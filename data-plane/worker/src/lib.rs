@@ -11,5 +11,6 @@ pub mod secrets;
 pub mod session;
 pub mod supervisor;
 pub mod task;
+pub mod unit_policy;
 pub mod validate;
 pub mod wire;

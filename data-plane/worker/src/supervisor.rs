@@ -51,6 +51,8 @@ const REPORT_BATCH: usize = 256;
 const TICK: Duration = Duration::from_millis(50);
 /// How long an orderly end may take, beyond the units' own graceful timeouts.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(10);
+/// The control plane may take so long to take the next units back from a process that wants to end.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 /// A stop may take so much longer than the graceful timeout before it is cut off.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,7 @@ enum ReportKey {
     State(UnitName, Epoch),
     Ended(UnitName, Epoch),
     TaskSet(UnitName, Epoch),
+    KnownReplicas,
 }
 
 struct Session {
@@ -126,12 +129,22 @@ pub struct Supervisor {
     session_events: mpsc::Receiver<(String, SessionEvent)>,
     task_events: mpsc::Receiver<(UnitName, Epoch, TaskEvent)>,
     next_heartbeat: Instant,
-    ending: Option<Instant>,
+    ending: Option<Ending>,
     urgent: bool,
     /// The guard's cuts that were noticed.
     cuts: u64,
     /// The replica that acknowledged last: it can reach the store.
     acknowledging: Option<String>,
+}
+
+/// The process was asked to end.
+struct Ending {
+    /// By then it does.
+    by: Instant,
+    /// When units were last seen on their way out.
+    moved: Instant,
+    /// Everything was stopped at once: nobody took the units back.
+    is_stopped: bool,
 }
 
 /// Why the loop ended.
@@ -202,10 +215,10 @@ impl Supervisor {
     /// # Errors
     /// When a replica refuses this worker for good; the text says why.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Ended, String> {
-        for address in self.identity.control_planes.clone() {
-            self.lease.know(address.clone());
-            self.dial(address);
-        }
+        let control_planes = self.identity.control_planes.clone();
+        control_planes.iter().for_each(|address| self.lease.know(address.clone()));
+        self.hello.send_modify(|hello| hello.known_replicas = self.lease.known().map(str::to_owned).collect());
+        control_planes.into_iter().for_each(|address| self.dial(address));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -227,7 +240,7 @@ impl Supervisor {
                 Some((unit, epoch, event)) = self.task_events.recv() => self.task_event(unit, epoch, event),
             }
             self.flush();
-            if self.ending.is_some_and(|by| self.has_ended() || Instant::now() >= by) {
+            if self.ending.as_ref().is_some_and(|ending| self.has_ended() || Instant::now() >= ending.by) {
                 self.say_goodbye().await;
                 return Ok(Ended::Asked);
             }
@@ -248,6 +261,19 @@ impl Supervisor {
         for address in list.addresses {
             self.lease.know(address.clone());
             self.dial(address);
+        }
+        self.tell_known_replicas();
+    }
+
+    /// Told before it is needed: a leader that this worker does not count on must not expire it.
+    fn tell_known_replicas(&mut self) {
+        let addresses: Vec<String> = self.lease.known().map(str::to_owned).collect();
+        if self.hello.borrow().known_replicas != addresses {
+            self.hello.send_modify(|hello| hello.known_replicas.clone_from(&addresses));
+            self.reports.push(
+                ReportKey::KnownReplicas,
+                ToReplica::KnownReplicas(wire::KnownReplicas { sequence: 0, addresses }),
+            );
         }
     }
 
@@ -403,7 +429,7 @@ impl Supervisor {
         let is_over = self.lease.deadline().is_some_and(|deadline| clock::now() >= deadline);
         if is_over || cuts != self.cuts {
             self.cuts = cuts;
-            let orders = self.holdings.lost();
+            let orders = self.holdings.lease_over();
             if !orders.is_empty() {
                 tracing::warn!(units = orders.len(), "no control plane was heard in time: the lease has ended");
             }
@@ -480,6 +506,7 @@ impl Supervisor {
             self.carry_out(orders);
         }
         self.units.restart_due(&self.settings);
+        self.go_on_ending();
         self.report_states();
         self.look(clock::now());
     }
@@ -525,13 +552,30 @@ impl Supervisor {
     }
 
     fn begin_end(&mut self) {
-        tracing::info!("asked to end: units are stopped and given back");
+        tracing::info!("asked to end: units are given back, some at a time");
+        let now = Instant::now();
         let patience = self.units.longest_grace() + GOODBYE_PATIENCE;
-        self.ending = Some(Instant::now() + patience);
-        // Said first, so that nothing that is given back comes here again.
+        self.ending = Some(Ending { by: now + patience, moved: now, is_stopped: false });
+        // Nothing that is given back comes here again, and the others get it without a pause for all.
+        self.holdings.close();
         self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
-        let orders = self.holdings.stop_all();
-        self.carry_out(orders);
+        self.go_on_ending();
+    }
+
+    /// The control plane takes the units back. Where it does not, everything is stopped at once.
+    fn go_on_ending(&mut self) {
+        let is_moving = self.holdings.is_stopping();
+        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.is_stopped) else { return };
+        let now = Instant::now();
+        if is_moving {
+            ending.moved = now;
+        }
+        let is_late = now + self.units.longest_grace() + STOP_MARGIN >= ending.by;
+        if self.sessions.is_empty() || is_late || now >= ending.moved + DRAIN_PATIENCE {
+            ending.is_stopped = true;
+            let orders = self.holdings.stop_all();
+            self.carry_out(orders);
+        }
     }
 
     fn has_ended(&self) -> bool {
@@ -576,6 +620,7 @@ fn numbered(report: ToReplica, number: u64) -> ToReplica {
         ToReplica::UnitReport(report) => ToReplica::UnitReport(wire::UnitReport { sequence: number, ..report }),
         ToReplica::UnitEnded(ended) => ToReplica::UnitEnded(wire::UnitEnded { sequence: number, ..ended }),
         ToReplica::TaskSet(set) => ToReplica::TaskSet(wire::ReportTaskSet { sequence: number, ..set }),
+        ToReplica::KnownReplicas(known) => ToReplica::KnownReplicas(wire::KnownReplicas { sequence: number, ..known }),
         other => other,
     }
 }

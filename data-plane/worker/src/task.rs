@@ -65,6 +65,8 @@ pub struct TaskSpec {
     pub epoch: (u32, u64),
     /// What the user wants at first; see [`TaskHandle::set_target`].
     pub target: Target,
+    /// It may hand over without a lease.
+    pub outlives_lease: bool,
 }
 
 /// What a unit is doing.
@@ -145,7 +147,8 @@ pub fn spawn(
     events: mpsc::Sender<TaskEvent>,
 ) -> TaskHandle {
     let (target, target_changes) = watch::channel(spec.target);
-    let (stopping, gate) = (CancellationToken::new(), Arc::new(Gate::new(runtime.deadline.clone())));
+    let deadline = if spec.outlives_lease { Deadline::default() } else { runtime.deadline.clone() };
+    let (stopping, gate) = (CancellationToken::new(), Arc::new(Gate::new(deadline)));
     let handle = TaskHandle { target, stopping: stopping.clone(), gate: Arc::clone(&gate) };
     let orders = drive::Orders { target: target_changes, go, stopping, gate };
     tokio::spawn(drive::drive(Arc::clone(runtime), spec, orders, events));

@@ -1,6 +1,9 @@
 //! Between the session's messages and the core's words.
 
-use crate::task::{RunState, WorkerSettings};
+use crate::{
+    task::{RunState, WorkerSettings},
+    unit_policy::UnitPolicy,
+};
 use data_plane_connector_api::ConnectError;
 use data_plane_core::assignment::{Assigned, Document, EndKind, Epoch, Target, UnitName};
 use proto::worker_v1 as wire;
@@ -49,7 +52,10 @@ fn assigned(assignment: wire::Assignment) -> Option<Assigned<Arc<Work>>> {
     let is_sink = ["topics", "topics.regex"]
         .iter()
         .any(|key| assignment.connector_config.get(*key).is_some_and(|value| !value.trim().is_empty()));
+    let is_fenced_by_epoch = assignment.fence_class() != wire::FenceClass::Lease;
     let severable = !is_sink || assignment.fence_class() == wire::FenceClass::TargetEpoch;
+    // A wrong policy is told by the runner; until then nothing is promised.
+    let policy = UnitPolicy::parse(&assignment.connector_config).unwrap_or_default();
     Some(Assigned {
         unit: unit_name(assignment.unit?),
         epoch: epoch(assignment.epoch?),
@@ -57,6 +63,7 @@ fn assigned(assignment: wire::Assignment) -> Option<Assigned<Arc<Work>>> {
         target,
         target_generation,
         severable,
+        outlives_lease: policy.outlives_lease(is_fenced_by_epoch),
         work: Arc::new(Work {
             connector: assignment.connector,
             connector_config: assignment.connector_config,

@@ -3,7 +3,10 @@
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionRequest {
     /// One of these.
-    #[prost(oneof = "session_request::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(
+        oneof = "session_request::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    )]
     pub message: ::core::option::Option<session_request::Message>,
 }
 /// Nested message and enum types in `SessionRequest`.
@@ -35,9 +38,15 @@ pub mod session_request {
         /// The worker ends in order and holds nothing any more.
         #[prost(message, tag = "8")]
         Goodbye(super::Goodbye),
-        /// The worker wants to be drained (SIGTERM).
+        /// The worker wants to end (SIGTERM): its units are taken back, some at a time.
         #[prost(message, tag = "9")]
         DrainMe(super::DrainMe),
+        /// The replicas that it counts on are others than it said.
+        #[prost(message, tag = "10")]
+        KnownReplicas(super::KnownReplicas),
+        /// It found an epoch above its grant's.
+        #[prost(message, tag = "11")]
+        EpochSeen(super::EpochSeen),
     }
 }
 /// From the replica.
@@ -163,6 +172,29 @@ pub struct Hello {
     /// nothing is held.
     #[prost(bool, tag = "15")]
     pub registered: bool,
+    /// Addresses of all replicas that the worker knows: see KnownReplicas.
+    #[prost(string, repeated, tag = "17")]
+    pub known_replicas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The addresses of all replicas that the worker was configured with or told of, as they list themselves where it knows.
+/// It goes on without an acknowledgement only while each of them answers HOLD or refuses the connection; so a leader that
+/// is not among them expires nobody.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KnownReplicas {
+    /// As in UnitReport.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// <http://host:port>
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// An epoch above the one that a unit was granted under, found where the unit stores its offsets: the control plane's
+/// store has forgotten grants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EpochSeen {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub epoch: ::core::option::Option<Epoch>,
 }
 /// A plugin of the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -31,6 +31,8 @@ pub(super) fn worker(address: &str, started: Wall) -> WorkerView {
             version: "0.1.0".into(),
             state: WorkerState::Active,
             started,
+            incarnation: 1,
+            known_replicas: BTreeSet::new(),
         },
         silent: false,
         units: 0,

@@ -116,13 +116,15 @@ fn workers_and_replicas() {
         version: "0.1.0".to_owned(),
         state: WorkerState::Active,
         started: Wall(1),
+        incarnation: 1,
+        known_replicas: BTreeSet::from(["http://127.0.0.1:2".to_owned()]),
     };
     golden(
         Key::Worker(worker()),
         "workers/00000000-0000-0000-0000-000000000007",
         &entry,
         Entry::Worker(entry.clone()),
-        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1}"#,
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1,"known_replicas":["http://127.0.0.1:2"]}"#,
     );
     let replica = Replica {
         id: ReplicaId(Uuid::from_u128(9)),

@@ -13,6 +13,8 @@ use crate::{
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
+mod takeovers;
+
 /// A world with a store that obeys: transactions are applied in order, guards checked.
 struct Cluster {
     world: World,
@@ -64,6 +66,8 @@ impl Cluster {
             version: String::new(),
             state: WorkerState::Active,
             started: Wall(0),
+            incarnation: 1,
+            known_replicas: BTreeSet::new(),
         };
         self.put(Key::Worker(worker.id), Entry::Worker(worker));
     }

@@ -26,7 +26,7 @@ impl Sim {
     pub fn check_rest(&mut self) {
         let mut running: BTreeMap<Unit, usize> = BTreeMap::new();
         for index in 0..self.workers.len() {
-            for (_, unit, _) in self.active_units(index) {
+            for (_, unit, _) in self.running_units(index) {
                 *running.entry(unit).or_insert(0) += 1;
             }
         }

@@ -37,7 +37,9 @@ fn left_to_do(mut world: World, policy: &Policy, now: Monotonic) -> Option<Plan>
             .filter(|(_, owner)| owner.value.state == GrantState::Revoking)
             .map(|(unit, _)| *unit)
             .collect();
-        if planned.is_empty() && revoking.is_empty() {
+        // Another one is to lead; what there is to do is for that one.
+        let is_over = planned.resign || (planned.is_empty() && revoking.is_empty());
+        if is_over {
             return None;
         }
         let (txns, mut chain) = (planned.txns(&world), planned.grant_chain(&world));

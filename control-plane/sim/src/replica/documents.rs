@@ -4,7 +4,7 @@ use crate::messages::{Work, unit_name, worker_epoch};
 use control_plane_core::{
     connector::TargetState,
     ids::{Unit, UnitKind, WorkerId},
-    lease::{GrantState, Owner},
+    lease::{FenceClass, GrantState, Owner},
     world::World,
 };
 use data_plane_core::assignment::{Assigned, Document, Target};
@@ -67,6 +67,7 @@ fn assignment(world: &World, unit: Unit, owner: &Owner) -> Assigned<Rc<Work>> {
         },
         target_generation: connector.map_or(0, |connector| connector.target_generation.0),
         severable: true,
+        outlives_lease: owner.fence_class != FenceClass::Lease,
         work: Rc::new(Work {
             connector: connector.map_or_else(String::new, |connector| connector.name.to_string()),
             connector_config,

@@ -1,10 +1,10 @@
 //! What a replica does for one message: registrations, reports, users' changes; each a decision on the view, a guarded
 //! transaction, and another look where the view was behind. As the server's session, reports and control do it.
 
-use super::Waiting;
+use super::{Waiting, address};
 use crate::{
     etcd::{Answer, Outcome, Request},
-    messages::{Report, ToReplica, ToWorker},
+    messages::{Hello, Report, ToReplica, ToWorker},
     mutation::Mutation,
     say,
     sim::{Sim, To, What},
@@ -53,7 +53,7 @@ pub enum UserChange {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Register { link: u64, worker: WorkerId, was_known: bool },
+    Register { link: u64, hello: Hello, at: String },
     Report { link: u64, worker: WorkerId, sequence: u64, report: Report },
     WorkerState { link: u64, worker: WorkerId, state: WorkerState },
     User(UserChange),
@@ -85,8 +85,8 @@ enum Step {
 }
 
 impl Sim {
-    pub(super) fn begin_register(&mut self, index: usize, link: u64, worker: WorkerId, was_known: bool) {
-        self.begin(index, Kind::Register { link, worker, was_known });
+    pub(super) fn begin_register(&mut self, index: usize, link: u64, hello: Hello) {
+        self.begin(index, Kind::Register { link, hello, at: address(index) });
     }
 
     /// Through any replica.
@@ -109,7 +109,7 @@ impl Sim {
         let kind = match message {
             ToReplica::Report(sequence, report) => Kind::Report { link, worker, sequence, report },
             ToReplica::Goodbye => Kind::WorkerState { link, worker, state: WorkerState::Expired },
-            _ => Kind::WorkerState { link, worker, state: WorkerState::Draining },
+            _ => Kind::WorkerState { link, worker, state: WorkerState::Leaving },
         };
         self.begin(index, kind);
     }
@@ -213,11 +213,11 @@ impl Sim {
 
     fn job_done(&mut self, index: usize, job: Job) {
         match job.kind {
-            Kind::Register { link, worker, .. } => {
+            Kind::Register { link, hello: Hello { worker, .. }, .. } => {
                 let state = self.replicas[index].world.workers.get(&worker).map(|stored| stored.value.state);
                 match state {
-                    Some(WorkerState::Active | WorkerState::Draining) => self.opened(index, link, worker),
-                    Some(WorkerState::Expired) | None => {
+                    Some(state) if state != WorkerState::Expired => self.opened(index, link, worker),
+                    _ => {
                         self.send_to_worker(link, ToWorker::Expired);
                         self.close_by_replica(link);
                     }
@@ -268,12 +268,12 @@ fn describe(change: &UserChange) -> String {
 
 fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
     match &job.kind {
-        Kind::Register { worker, was_known, .. } => register(world, job.is_fresh, *worker, *was_known),
+        Kind::Register { hello, at, .. } => register(world, job.is_fresh, hello, at),
         Kind::Report { worker, sequence, report, .. } => {
             report_step(world, *worker, *sequence, report, &mut job.has_caught_up, mutation, now)
         }
         Kind::WorkerState { worker, state, .. } => match world.workers.get(worker) {
-            Some(Stored { value, revision }) if value.state != *state && value.state != WorkerState::Expired => {
+            Some(Stored { value, revision }) if value.state.may_become(*state) => {
                 let key = Key::Worker(*worker);
                 let changed = Worker { state: *state, ..value.clone() };
                 Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), *revision)).put(key, encode(&changed)))
@@ -285,11 +285,13 @@ fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, ui
     }
 }
 
-fn register(world: &World, is_fresh: bool, worker: WorkerId, was_known: bool) -> Step {
+fn register(world: &World, is_fresh: bool, hello: &Hello, at: &str) -> Step {
+    let worker = hello.worker;
+    let known_replicas: BTreeSet<String> = hello.known.iter().cloned().chain([at.to_owned()]).collect();
     if world.workers.contains_key(&worker) {
-        return Step::Done;
+        return known_replicas_step(world, worker, &known_replicas);
     }
-    match (is_fresh, was_known) {
+    match (is_fresh, hello.is_registered || !hello.held.is_empty()) {
         (false, _) => Step::Behind,
         // It was known once, and is no more: what it holds is not its own, and an id never comes back.
         (true, true) => Step::Done,
@@ -306,9 +308,24 @@ fn register(world: &World, is_fresh: bool, worker: WorkerId, was_known: bool) ->
                 version: String::new(),
                 state: WorkerState::Active,
                 started: Wall(0),
+                incarnation: world.incarnation(),
+                known_replicas,
             };
             Step::Store(Txn::new().when(Compare::Absent(Key::Worker(worker))).put(Key::Worker(worker), encode(&entry)))
         }
+    }
+}
+
+fn known_replicas_step(world: &World, worker: WorkerId, known_replicas: &BTreeSet<String>) -> Step {
+    let key = Key::Worker(worker);
+    match world.workers.get(&worker) {
+        Some(Stored { value, revision })
+            if value.known_replicas != *known_replicas && value.state != WorkerState::Expired =>
+        {
+            let changed = Worker { known_replicas: known_replicas.clone(), ..value.clone() };
+            Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), *revision)).put(key, encode(&changed)))
+        }
+        _ => Step::Done,
     }
 }
 
@@ -324,6 +341,9 @@ fn report_step(
     let (unit, epoch) = match report {
         Report::State(unit, epoch, _) | Report::Ended(unit, epoch) => (*unit, *epoch),
         Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
+        Report::KnownReplicas(known) => return known_replicas_step(world, worker, known),
+        // Was noted when the view had caught up.
+        Report::EpochSeen(_) => return Step::Done,
     };
     if mutation == Some(Mutation::IgnoreEpochOfEnds)
         && let (Report::Ended(..), Some(owner)) = (report, world.owners.get(&unit))
@@ -356,6 +376,7 @@ fn report_step(
             }
             Report::Ended(unit, _) => ended(*unit, owner),
             Report::TaskSet(uid, _, tasks) => task_set(world, *uid, tasks.clone(), owner, has_caught_up),
+            Report::KnownReplicas(_) | Report::EpochSeen(_) => Step::Done,
         },
         Some(owner) if owner.value.epoch > epoch => Step::Done,
         _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,

@@ -1,6 +1,6 @@
 //! The leader's loop: plans, and stores what was planned; as the server's does.
 
-use super::{Waiting, committed, ms};
+use super::{Waiting, address, committed, ms};
 use crate::{
     etcd::{Answer, Outcome, Request},
     mutation::Mutation,
@@ -8,9 +8,10 @@ use crate::{
     sim::{Sim, To, What},
 };
 use control_plane_core::{
+    election::campaign_pause,
     ids::Revision,
     keys::{Key, encode},
-    lease::GrantState,
+    lease::{FenceClass, GrantState},
     plan::{GrantChain, plan},
     policy::Policy,
     txn::{Compare, Txn},
@@ -23,6 +24,8 @@ use std::collections::VecDeque;
 const PAUSE: u64 = 20;
 /// Longest time between two looks at an unchanged world.
 const IDLE: u64 = 1000;
+/// How long a replica that has resigned does not campaign.
+const RESIGNED: u64 = 2000;
 /// Longest wait for the view to catch up.
 const CATCH_UP: u64 = 5000;
 
@@ -35,6 +38,10 @@ pub(super) struct Leading {
     state: State,
     /// Of the wake that counts.
     token: u64,
+    /// It has resigned, and does not campaign until then.
+    resigned_until: u64,
+    /// Since when nobody leads.
+    vacant_since: Option<u64>,
 }
 
 #[derive(Default)]
@@ -59,7 +66,7 @@ struct Execution {
 impl Sim {
     fn policy(&self) -> Policy {
         match self.mutation {
-            Some(Mutation::TakeLeaseEarly) => Policy { lease_ttl: ms(500), ..Policy::default() },
+            Some(Mutation::ShortLease) => Policy { lease_ttl: ms(500), ..Policy::default() },
             _ => Policy::default(),
         }
     }
@@ -109,6 +116,12 @@ impl Sim {
         match leader {
             None => {
                 replica.leading.led = None;
+                let pause = campaign_pause(&replica.world, &Policy::default(), &address(index), now).as_millis() as u64;
+                let vacant_since = *replica.leading.vacant_since.get_or_insert(self.now);
+                let from = replica.leading.resigned_until.max(vacant_since + pause);
+                if self.now < from {
+                    return Some(from - self.now);
+                }
                 replica.leading.state = State::Campaigning;
                 let leader = Leader { replica: replica.id };
                 let txn = Txn::new().when(Compare::Absent(Key::Leader)).put(Key::Leader, encode(&leader));
@@ -117,21 +130,30 @@ impl Sim {
                 return None;
             }
             Some((leader, _)) if leader != replica.id => {
+                replica.leading.vacant_since = None;
                 replica.leading.led = None;
                 return Some(IDLE);
             }
             Some((_, revision)) if replica.leading.led != Some(revision) => {
                 replica.leading.led = Some(revision);
+                replica.leading.vacant_since = None;
                 self.elected(index);
             }
             Some(_) => {}
         }
         let policy = self.policy();
         let world = &self.replicas[index].world;
-        let plan = plan(world, &policy, now);
-        if self.rng.chance(2) {
+        let plan = match self.mutation {
+            Some(Mutation::TakeLeaseEarly) => plan(&all_fenced_by_epoch(world), &policy, now),
+            _ => plan(world, &policy, now),
+        };
+        if self.mutation != Some(Mutation::TakeLeaseEarly) && self.rng.chance(2) {
             let world = world.clone();
             self.check_planning(&world, &policy, now, &plan);
+        }
+        if !plan.revoke.is_empty() {
+            let world = self.replicas[index].world.clone();
+            self.check_taking_back(&world, &policy, &plan);
         }
         let forgets =
             self.mutation == Some(Mutation::ForgetRevoking) && std::mem::take(&mut self.replicas[index].leading.is_new);
@@ -143,6 +165,11 @@ impl Sim {
         for worker in &plan.expire {
             say!(self, "r{index}: expires {worker}");
             self.trace.count("workers expired");
+        }
+        if plan.resign {
+            say!(self, "r{index}: resigns");
+            self.trace.count("resignations");
+            self.replicas[index].leading.resigned_until = self.now + RESIGNED;
         }
         let execution = Execution {
             txns: swept.into_iter().chain(plan.txns(&self.replicas[index].world)).collect(),
@@ -224,6 +251,12 @@ impl Sim {
             other => self.replicas[index].leading.state = other,
         }
     }
+}
+
+fn all_fenced_by_epoch(world: &World) -> World {
+    let mut world = world.clone();
+    world.owners.values_mut().for_each(|owner| owner.value.fence_class = FenceClass::Transactional);
+    world
 }
 
 fn forget_revoking(world: &World) -> Vec<Txn> {

@@ -1,9 +1,9 @@
 //! Which replicas a worker connects to, how that fares, and which of them count for its lease.
 
-use super::{RETRY, Session, Worker};
+use super::{RETRY, Session, Topic, Worker};
 use crate::{
     links::Cut,
-    messages::ToReplica,
+    messages::{Hello, Report, ToReplica, core_epoch},
     replica::address,
     sim::{Sim, What},
 };
@@ -32,11 +32,6 @@ impl Name {
 }
 
 impl Worker {
-    /// It dials the replica, under whatever name.
-    pub fn knows(&self, replica: usize) -> bool {
-        self.dialling.iter().any(|name| name.replica == replica)
-    }
-
     pub(super) fn is_connected(&self) -> bool {
         self.sessions.values().any(|session| session.is_welcome)
     }
@@ -88,9 +83,13 @@ impl Sim {
         let worker = &mut self.workers[index];
         let session = Session { link, listed_as: name.address(), since: self.now, is_welcome: false, heard: self.now };
         worker.sessions.insert(name, session);
-        let (is_registered, holds) = (!worker.aliases.is_empty(), !worker.holdings.held().is_empty());
-        let hello = ToReplica::Hello { worker: worker.id, is_registered, holds };
-        self.send_to_replica(link, hello);
+        let hello = Hello {
+            worker: worker.id,
+            is_registered: !worker.aliases.is_empty(),
+            held: worker.holdings.held().into_iter().map(|(_, epoch)| core_epoch(epoch)).collect(),
+            known: worker.lease.known().map(str::to_owned).collect(),
+        };
+        self.send_to_replica(link, ToReplica::Hello(hello));
         self.after(PATIENCE, to, What::Dial { name });
     }
 
@@ -107,6 +106,17 @@ impl Sim {
                 let to = worker.to_threads();
                 self.after(1, to, What::Dial { name });
             }
+        }
+        self.tell_known_replicas(index);
+    }
+
+    /// Told before it is needed: a leader that this worker does not count on must not expire it.
+    fn tell_known_replicas(&mut self, index: usize) {
+        let worker = &mut self.workers[index];
+        let known: BTreeSet<String> = worker.lease.known().map(str::to_owned).collect();
+        if worker.told_known != known {
+            worker.told_known.clone_from(&known);
+            worker.reports.push((Topic::KnownReplicas, None), Report::KnownReplicas(known));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     messages::{Report, core_epoch, unit_of},
     mutation::Mutation,
     sim::{CALM_AT, Sim, To, What},
-    worker::Topic,
+    worker::{Topic, units::Held},
 };
 use control_plane_core::{connector::Config, status::RunState};
 use data_plane_core::{
@@ -38,6 +38,8 @@ pub struct Landing {
     key: TaskKey,
     item: Item,
     epoch: control_plane_core::ids::Epoch,
+    /// Of a transactional producer.
+    producer: Option<u64>,
 }
 
 enum Phase {
@@ -65,6 +67,10 @@ pub(super) struct Runner {
     landed: Vec<Item>,
     commit_due: u64,
     is_delivering: bool,
+    /// Kafka takes nothing from it any more: another producer has initialised.
+    pub(super) is_refused: bool,
+    /// Of the mutation: it has initialised before its grant was confirmed.
+    has_warmed_up: bool,
     /// It was started: a target reached it while it was confirmed.
     is_started: bool,
 }
@@ -88,6 +94,8 @@ impl Runner {
             landed: Vec::new(),
             commit_due: 0,
             is_delivering: false,
+            is_refused: false,
+            has_warmed_up: false,
             is_started: false,
         }
     }
@@ -118,18 +126,38 @@ impl Runner {
     }
 }
 
+impl Held {
+    /// The unit's producer is a transactional one.
+    fn is_transactional(&self, key: &RunnerKey) -> bool {
+        self.outlives_lease && key.0.task.is_some()
+    }
+
+    /// Kafka takes what it hands over.
+    pub(super) fn is_taken(&self, key: &RunnerKey, kafka: &crate::kafka::Kafka) -> bool {
+        let task_key = (self.work.connector.clone(), key.0.task.unwrap_or_default());
+        let producer = self.runner.as_ref().filter(|_| self.is_transactional(key)).map(|runner| runner.serial);
+        kafka.takes(&task_key, producer)
+    }
+
+    /// It copies, or is about to.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.runner.as_ref().is_some_and(|runner| matches!(runner.phase, Phase::Reading(..) | Phase::Running))
+    }
+}
+
 impl Sim {
     /// A step of a runner's thread.
     pub(super) fn step(&mut self, index: usize, key: RunnerKey, serial: u64) {
         let (threads, main, now) = (self.workers[index].to_threads(), self.workers[index].to_loop(), self.now);
         // Its gate lets nothing pass, and is about to be closed.
-        let is_fenced = self.is_past_deadline(index);
+        let is_past_deadline = self.is_past_deadline(index);
         let Some(held) = self.workers[index].held.get_mut(&key) else { return };
+        let is_fenced = is_past_deadline && !held.outlives_lease;
         let Some(runner) = held.runner.as_mut().filter(|runner| runner.serial == serial) else { return };
         let hangs = runner.hangs_until > now && runner.is_open;
         let fails = now < CALM_AT && self.rng.below(4000) == 0;
         let is_stopped = runner.is_stopping && !hangs && (key.0.task.is_none() || runner.is_drained());
-        if !runner.is_open || is_stopped || fails {
+        if !runner.is_open || is_stopped || fails || runner.is_refused {
             // Its end drops the producer, which purges what is in it.
             let delay = self.rng.between(1, 30);
             self.after(delay, main, What::RunnerEnded { key, serial });
@@ -160,7 +188,7 @@ impl Sim {
             let tasks = task_configs(&held.work.connector_config);
             let report = Report::TaskSet(unit_of(&key.0).connector, core_epoch(key.1), tasks);
             held.task_set = Some(report.clone());
-            worker.reports.push((Topic::TaskSet, key.clone()), report);
+            worker.reports.push((Topic::TaskSet, Some(key.clone())), report);
         }
         held.enter(state_of(held.target));
     }
@@ -170,12 +198,28 @@ impl Sim {
         let reads = self.rng.between(5, 120);
         let polls = self.rng.between(0, 6);
         let mutation = self.mutation;
+        let is_past_deadline = self.is_past_deadline(index);
         let Some(held) = self.workers[index].held.get_mut(key) else { return };
         let task_key = (held.work.connector.clone(), task);
-        let (target, confirmed) = (held.target, held.confirmed);
+        let (target, confirmed, is_transactional) = (held.target, held.confirmed, held.is_transactional(key));
         let Some(runner) = held.runner.as_mut() else { return };
+        let joins_early =
+            mutation == Some(Mutation::WarmUpJoins) && !std::mem::replace(&mut runner.has_warmed_up, true);
+        if joins_early && is_transactional {
+            let producer = runner.serial;
+            self.join(index, key, &task_key, producer);
+            return;
+        }
         match runner.phase {
+            // A late one without a lease would fence its successor.
+            Phase::Waiting if is_transactional && is_past_deadline => {}
             Phase::Waiting if confirmed && !runner.is_stopping && target == Target::Running => {
+                if is_transactional {
+                    let producer = runner.serial;
+                    runner.phase = Phase::Reading(self.kafka.end(&task_key), now + reads);
+                    self.join(index, key, &task_key, producer);
+                    return;
+                }
                 runner.phase = Phase::Reading(self.kafka.end(&task_key), now + reads);
             }
             Phase::Waiting => {
@@ -201,6 +245,14 @@ impl Sim {
                 held.enter(state_of(target));
             }
         }
+    }
+
+    /// A transactional producer initialises.
+    fn join(&mut self, index: usize, key: &RunnerKey, task_key: &TaskKey, producer: u64) {
+        self.check_joining(index, key, task_key);
+        self.trace.count("producers initialised");
+        self.kafka.initialise(task_key, producer);
+        self.check_owners();
     }
 
     fn deliver_soon(&mut self, index: usize, key: &RunnerKey, serial: u64) {
@@ -230,6 +282,7 @@ impl Sim {
         let offset_first = self.rng.chance(50);
         let Some(held) = self.workers[index].held.get_mut(&key) else { return };
         let task_key = (held.work.connector.clone(), key.0.task.unwrap_or_default());
+        let is_transactional = held.is_transactional(&key);
         let Some(runner) = held.runner.as_mut().filter(|runner| runner.serial == serial) else { return };
         runner.is_delivering = false;
         let mut items: Vec<Item> = Vec::new();
@@ -239,8 +292,15 @@ impl Sim {
         for _ in 0..some {
             items.extend(runner.records.pop_front());
         }
-        let is_open = runner.is_open && !is_past_deadline;
+        let producer = is_transactional.then_some(serial);
+        let is_open = runner.is_open && (is_transactional || !is_past_deadline);
         for item in items {
+            if !self.kafka.takes(&task_key, producer) {
+                runner.is_refused = true;
+                runner.records.clear();
+                runner.offsets.clear();
+                break;
+            }
             if let Item::Record(_, ticket) = item {
                 runner.acks.finish(ticket);
             }
@@ -249,7 +309,7 @@ impl Sim {
                 runner.landed.swap_remove(known);
                 continue;
             }
-            let landing = Landing { key: task_key.clone(), item, epoch: core_epoch(key.1) };
+            let landing = Landing { key: task_key.clone(), item, epoch: core_epoch(key.1), producer };
             land(&mut self.kafka, &landing);
             if let Item::Offset(_) = item {
                 self.trace.count(if is_open { "offsets committed" } else { "offsets landed late" });
@@ -273,8 +333,10 @@ impl Sim {
         for (key, held) in &worker.held {
             let Some(runner) = &held.runner else { continue };
             let task_key = (held.work.connector.clone(), key.0.task.unwrap_or_default());
+            let producer = held.is_transactional(key).then_some(runner.serial);
             for item in runner.offsets.iter().chain(runner.records.iter().take(3)) {
-                landings.push((key.clone(), Landing { key: task_key.clone(), item: *item, epoch: core_epoch(key.1) }));
+                let landing = Landing { key: task_key.clone(), item: *item, epoch: core_epoch(key.1), producer };
+                landings.push((key.clone(), landing));
             }
         }
         for (key, landing) in landings {
@@ -297,14 +359,14 @@ impl Sim {
         let local = self.local(index).0;
         let worker = &mut self.workers[index];
         let is_same = worker.incarnation == incarnation;
-        if worker.kernel != kernel {
+        if worker.kernel != kernel || !self.kafka.takes(&landing.key, landing.producer) {
             return;
         }
         let is_leased = is_same && worker.guard_deadline.is_some_and(|deadline| local < deadline);
         let mut is_late = true;
         if let Some(runner) = worker.held.get_mut(&key).filter(|_| is_same).and_then(|held| held.runner.as_mut()) {
             runner.landed.push(landing.item);
-            is_late = !is_leased || !runner.is_open;
+            is_late = !(is_leased || landing.producer.is_some()) || !runner.is_open;
         }
         land(&mut self.kafka, &landing);
         if let Item::Offset(_) = landing.item {

@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) work: Rc<Work>,
     pub(super) target: Target,
     pub(super) confirmed: bool,
+    /// Its target fences it: it does not need the lease.
+    pub(super) outlives_lease: bool,
     pub(super) runner: Option<Runner>,
     pub(super) stop_since: Option<u64>,
     state: RunState,
@@ -73,6 +75,7 @@ impl Sim {
             work: assigned.work,
             target: assigned.target,
             confirmed: self.mutation == Some(Mutation::RunUnconfirmed),
+            outlives_lease: assigned.outlives_lease,
             runner: None,
             stop_since: None,
             state: RunState::Starting,
@@ -151,6 +154,14 @@ impl Sim {
         if held.stop_since.is_some() {
             worker.ended.push_back(key);
             return;
+        }
+        if runner.is_refused {
+            // It may begin again once it is sure that the unit is still its own.
+            held.confirmed = false;
+            let (unit, epoch) = &key;
+            worker.holdings.refused(unit, *epoch, worker.lease.next_number());
+            worker.is_urgent = true;
+            self.trace.count("fenced by another producer");
         }
         held.enter(RunState::Failed);
         held.is_changed = true;

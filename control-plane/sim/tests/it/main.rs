@@ -38,7 +38,6 @@ fn all_invariants_hold_and_the_runs_are_not_vacuous() {
         "leases ended",
         "sessions replaced",
         "scenes",
-        "faults left out for a replica unheard of",
     ];
     for what in expected {
         assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in a hundred seeds: {counts:?}");
@@ -67,6 +66,16 @@ fn a_worker_that_does_not_fence_itself_is_noticed() {
 #[test]
 fn acknowledging_before_the_commit_is_noticed() {
     caught(Mutation::AckBeforeCommit, "at most one unfenced worker");
+}
+
+#[test]
+fn a_leader_with_a_shorter_lease_is_noticed() {
+    caught(Mutation::ShortLease, "at most one unfenced worker");
+}
+
+#[test]
+fn a_warm_up_that_joins_is_noticed() {
+    caught(Mutation::WarmUpJoins, "nobody else is disturbed");
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn grant(counter: u64) -> Assigned<()> {
         target: Target::Running,
         target_generation: 1,
         severable: true,
+        outlives_lease: false,
         work: (),
     }
 }

@@ -39,6 +39,7 @@ type Key = (UnitName, Epoch);
 struct Held {
     work: Arc<Work>,
     target: Target,
+    outlives_lease: bool,
     /// Of the plugin.
     version: String,
     confirmed: bool,
@@ -88,6 +89,7 @@ impl Units {
             version: self.runtime.connector_version(class),
             work: assigned.work,
             target: assigned.target,
+            outlives_lease: assigned.outlives_lease,
             confirmed: false,
             runner: None,
             state: RunState::Starting,
@@ -128,11 +130,14 @@ impl Units {
             settings,
             epoch: (key.1.incarnation, key.1.counter),
             target: task_target(held.target),
+            outlives_lease: held.outlives_lease,
         };
         let (go, confirmed) = watch::channel(held.confirmed);
         let (sender, mut receiver) = mpsc::channel(64);
         let handle = Arc::new(task::spawn(&self.runtime, spec, confirmed, sender));
-        self.guard.add(&handle);
+        if !held.outlives_lease {
+            self.guard.add(&handle);
+        }
         let (events, (unit, epoch)) = (self.events.clone(), key.clone());
         tokio::spawn(async move {
             while let Some(event) = receiver.recv().await {

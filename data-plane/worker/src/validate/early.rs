@@ -4,13 +4,15 @@ use super::Validated;
 use crate::{
     pipeline::{DeadLetterSettings, aliases, under},
     task::{WorkerSettings, topic_creation_problem},
+    unit_policy::UnitPolicy,
 };
 use data_plane_broker::{
     BrokerError, ClientConfig,
     client_config::{ClientKind, translate},
 };
 use data_plane_connector_api::{
-    ConnectError, ConverterRole, Factory, Losses, PluginKind, Plugins, config_def::Config, lossy::LOSSY_CONVERSIONS,
+    ConnectError, ConverterRole, Factory, Losses, PluginKind, Plugins,
+    config_def::{Config, ConfigDef},
 };
 
 /// The clients whose settings a connector may override.
@@ -28,7 +30,9 @@ pub(super) fn find(
     is_sink: bool,
     validated: &mut Validated,
 ) {
-    lossy_conversions(config, validated);
+    for definition in [Losses::config_def(), UnitPolicy::config_def()] {
+        own_keys(config, definition, validated);
+    }
     stages(plugins, config, validated);
     converters(plugins, config, validated);
     clients(config, validated);
@@ -66,10 +70,9 @@ fn named_key(error: &str) -> Option<String> {
     rest.split([':', '"']).next().map(str::to_owned)
 }
 
-/// Ferry's own key of all connectors, shown where it is used.
-fn lossy_conversions(config: &Config, validated: &mut Validated) {
-    if config.contains_key(LOSSY_CONVERSIONS) {
-        let definition = Losses::config_def();
+/// Ferry's own keys of all connectors, shown where they are used.
+fn own_keys(config: &Config, definition: ConfigDef, validated: &mut Validated) {
+    if definition.keys.iter().any(|key| config.contains_key(&key.name)) {
         validated.values.extend(definition.validate(config));
         validated.definition = std::mem::take(&mut validated.definition).and(definition);
     }
@@ -174,8 +177,8 @@ fn group(settings: &WorkerSettings, config: &Config, validated: &mut Validated) 
 #[cfg(test)]
 mod tests {
     use super::super::validate;
-    use super::*;
     use crate::plugins::built_in;
+    use data_plane_connector_api::lossy::LOSSY_CONVERSIONS;
 
     /// Errors of the keys that have some.
     fn errors(more: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -93,6 +93,7 @@ impl Worker {
             settings: Arc::new(WorkerSettings::parse("default", &self.settings).unwrap()),
             epoch: (1, 1),
             target: Target::Running,
+            outlives_lease: false,
         }
     }
 
