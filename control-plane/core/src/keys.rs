@@ -9,6 +9,7 @@ use crate::{
     ids::{
         ConnectorName, ConnectorUid, Epoch, Generation, InvalidId, Namespace, ReplicaId, SettingsId, Unit, WorkerId,
     },
+    incarnation::StoreIdentity,
     lease::Owner,
     status::UnitStatus,
     task::TaskSet,
@@ -45,6 +46,8 @@ pub enum Key {
     Leader,
     /// `epoch`
     Epoch,
+    /// `identity`
+    Identity,
 }
 
 /// What stands under a key.
@@ -72,6 +75,8 @@ pub enum Entry {
     Leader(Leader),
     /// The last epoch granted.
     Epoch(Epoch),
+    /// Which store this is.
+    Identity(StoreIdentity),
 }
 
 /// A stored key or value could not be read.
@@ -117,6 +122,7 @@ impl fmt::Display for Key {
             Key::Replica(id) => write!(f, "{REPLICAS}{id}"),
             Key::Leader => f.write_str("leader"),
             Key::Epoch => f.write_str("epoch"),
+            Key::Identity => f.write_str("identity"),
         }
     }
 }
@@ -153,6 +159,7 @@ impl Key {
             ("replicas", Some(id), None) => Key::Replica(id.parse()?),
             ("leader", None, None) => Key::Leader,
             ("epoch", None, None) => Key::Epoch,
+            ("identity", None, None) => Key::Identity,
             _ => return Err(unknown()),
         })
     }
@@ -176,6 +183,7 @@ impl Key {
             Key::Replica(_) => Entry::Replica(self.read(value)?),
             Key::Leader => Entry::Leader(self.read(value)?),
             Key::Epoch => Entry::Epoch(self.read(value)?),
+            Key::Identity => Entry::Identity(self.read(value)?),
         })
     }
 

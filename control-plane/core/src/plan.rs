@@ -79,7 +79,11 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
         return plan;
     }
     plan_taking_back(world, policy, now, &mut plan);
-    plan_giving(world, policy, &mut plan);
+    let settled_at = settled_at(world, policy);
+    match world.has_heard_all() || now >= settled_at {
+        true => plan_giving(world, policy, &mut plan),
+        false => plan.look_again(settled_at.min(now + HEARING_PAUSE)),
+    }
     plan_cleaning(world, &mut plan);
     plan
 }
@@ -164,6 +168,9 @@ fn plan_taking_back(world: &World, policy: &Policy, now: Monotonic, plan: &mut P
         plan.revoke.extend(departure.waiting.into_iter().take(at_a_time.saturating_sub(departure.under_way)));
     }
 }
+
+/// How often it is looked whether all workers were heard.
+const HEARING_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a limited takeover goes on.
 const TAKEOVER_PAUSE: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use crate::{
         ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind,
         WorkerId,
     },
-    incarnation::Rewound,
+    incarnation::{Rewound, StoreIdentity},
     keys::{Entry, Key},
     lease::Owner,
     policy::MASS_LOSS_PERCENT,
@@ -73,12 +73,16 @@ pub struct World {
     pub leader: Option<Stored<Leader>>,
     /// The last epoch granted.
     pub epoch: Option<Stored<Epoch>>,
+    /// Which store this is.
+    pub identity: Option<Stored<StoreIdentity>>,
     /// Revision of the newest replica document seen.
     pub replicas_revision: Revision,
     /// Heartbeats.
     pub beats: BTreeMap<WorkerId, Beat>,
     /// Nobody's silence counts before this; set at a leader change and after a gap.
     pub timers_since: Monotonic,
+    /// When everything was read anew; None: never yet.
+    pub read_at: Option<Monotonic>,
     /// When a heartbeat was last answered HOLD: its worker counts on a whole lease from then.
     pub held_at: Monotonic,
     /// Workers of which a replica that lives saw the session end, and that have had none since; on this observer's clock.
@@ -161,6 +165,7 @@ impl World {
                 }
                 self.epoch = Some(Stored { value, revision });
             }
+            (Key::Identity, Entry::Identity(value)) => self.identity = Some(Stored { value, revision }),
             // Revisions are history, read on demand; a mismatch of key and entry does not come out of the codec.
             _ => {}
         }
@@ -197,6 +202,7 @@ impl World {
             Key::Replica(id) => drop(self.replicas.remove(id)),
             Key::Leader => self.leader = None,
             Key::Epoch => self.epoch = None,
+            Key::Identity => self.identity = None,
             Key::Revision(..) => {}
         }
         self.revision = self.revision.max(revision);
@@ -206,7 +212,13 @@ impl World {
     pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
         let rewound = Rewound { went_back: self.rewound.went_back || revision < self.revision, ..self.rewound };
         let known_incarnation = self.incarnation();
-        *self = World { timers_since: now, held_at: self.held_at, structure: self.structure + 1, ..World::default() };
+        *self = World {
+            timers_since: now,
+            read_at: Some(now),
+            held_at: self.held_at,
+            structure: self.structure + 1,
+            ..World::default()
+        };
         // Workers first: their heartbeats are known by them.
         let (workers, others): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|(key, _, _)| matches!(key, Key::Worker(_)));
@@ -251,6 +263,14 @@ impl World {
     pub fn leader_address(&self) -> Option<&str> {
         let leader = self.leader.as_ref()?;
         self.replicas.get(&leader.value.replica).map(|stored| stored.value.address.as_str())
+    }
+
+    /// Whether all workers whose lease may hold were heard since everything was read: if the store has forgotten grants,
+    /// they have shown it by now.
+    pub fn has_heard_all(&self) -> bool {
+        let is_heard = |id: &WorkerId| self.beats.get(id).is_some_and(|beat| Some(beat.since) > self.read_at);
+        let mut workers = self.workers.iter().filter(|(_, worker)| worker.value.state != WorkerState::Expired);
+        self.read_at.is_none() || workers.all(|(id, _)| is_heard(id))
     }
 
     /// This replica has just become leader: it lets the workers settle.

@@ -120,12 +120,13 @@ impl Cache {
         self.progress.subscribe()
     }
 
-    /// Waits until a revision has been seen.
+    /// Waits until a revision has been seen. A store that was restored from a backup may never have it again.
     pub async fn reach(&self, revision: Revision) -> Result<(), StoreError> {
         let mut progress = self.progress.subscribe();
-        let reached = progress.wait_for(|progress| progress.revision >= revision);
+        let before = progress.borrow_and_update().revision;
+        let reached = progress.wait_for(|progress| progress.revision >= revision || progress.revision < before);
         match tokio::time::timeout(CATCH_UP, reached).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(progress)) if progress.revision >= revision => Ok(()),
             _ => Err(StoreError::Unavailable(format!(
                 "this replica has not seen revision {} of the store within {} s",
                 revision.0,

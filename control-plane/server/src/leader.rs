@@ -131,6 +131,12 @@ impl LeaderLoop {
                 *led = Some(leader.revision);
                 *quiet = None;
                 self.cache.write().world().restart_timers(self.clock.now());
+                if let Err(error) = self.identify().await {
+                    tracing::warn!(%error, "which store this is cannot be told");
+                    *led = None;
+                    return PAUSE * 10;
+                }
+                return Duration::ZERO;
             }
             Some(_) => {}
         }
@@ -187,6 +193,26 @@ impl LeaderLoop {
             tracing::warn!(%error, "the store could not be compacted");
         }
         *compaction = Compaction { at: now, revision: Some(self.cache.progress().revision) };
+    }
+
+    /// Before anything is granted: is this the store that the last leader wrote to?
+    async fn identify(&self) -> Result<(), StoreError> {
+        let (identity, _) = self.store.present().await?;
+        let (txn, before) = {
+            let world = self.cache.world();
+            (world.identify(identity), world.incarnation())
+        };
+        let Some(txn) = txn else { return Ok(()) };
+        let Outcome::Committed(revision) = self.store.commit(txn).await? else {
+            return Err(StoreError::Unavailable("another leader was faster".to_owned()));
+        };
+        self.cache.reach(revision).await?;
+        if self.cache.world().incarnation() > before {
+            tracing::error!(
+                "the store is another one than before: the incarnation is raised, and all workers start over"
+            );
+        }
+        Ok(())
     }
 
     /// The store has forgotten grants: every epoch from now on is above all that were.

@@ -84,8 +84,18 @@ impl Reports {
             let before = world.statuses.get(&report.unit);
             // A worker numbers its reports: an older one may come late, from a session that has ended.
             let is_late = |old: &UnitStatus| old.epoch == status.epoch && old.sequence >= status.sequence;
+            // Said again after its sessions were lost: nothing is new but the number.
+            let is_same = |old: &UnitStatus| {
+                UnitStatus {
+                    since: status.since,
+                    next_attempt: status.next_attempt,
+                    sequence: status.sequence,
+                    ..old.clone()
+                } == status
+            };
             let unchanged = match before {
                 Some(before) if is_late(&before.value) => return Step::Done(Verdict::Void),
+                Some(before) if is_same(&before.value) => return Step::Done(Verdict::Accepted),
                 Some(before) => Compare::Unchanged(key.clone(), before.revision),
                 None => Compare::Absent(key.clone()),
             };

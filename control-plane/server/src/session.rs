@@ -13,12 +13,13 @@ use crate::{
 };
 use control_plane_api::service::Position;
 use control_plane_core::{
-    ids::{Epoch, ReplicaId, SettingsId, Unit, UnitKind, WorkerId},
+    ids::{Epoch, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     policy::Policy,
     status::{PluginError, RunState},
     txn::{Compare, Txn},
     worker::{Worker, WorkerState},
+    world::World,
 };
 use control_plane_store::{Outcome, StoreError};
 use proto::worker_v1::{
@@ -147,8 +148,14 @@ impl WorkerSessions {
             Err(reason) => return Ok(Registered::Refused(reason)),
         };
         let id = entry.id;
-        if let Some(highest) = hello.held.iter().filter_map(|held| held.epoch).map(core_epoch).max() {
-            self.saw_epoch(highest).await?;
+        let seen = Revision(hello.revision as i64);
+        if self.cache.world().revision < seen && self.reports.store.present().await?.1 < seen {
+            self.has_forgotten(Epoch::default());
+        }
+        for held in &hello.held {
+            if let Some((unit, epoch)) = unit_epoch(held.unit.clone(), held.epoch) {
+                self.shown(|world| world.has_forgotten(unit, epoch).then_some(epoch)).await?;
+            }
         }
         for _ in 0..5 {
             let known = self.cache.world().workers.get(&id).map(|stored| stored.value.clone());
@@ -180,17 +187,33 @@ impl WorkerSessions {
         Err(StoreError::Unavailable("the worker could not be registered".to_owned()))
     }
 
-    /// A worker showed an epoch: if this replica, brought up to date, knows of no such grant, the store has forgotten it.
-    async fn saw_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
-        let is_known = || self.cache.world().epoch.as_ref().is_some_and(|stored| stored.value >= epoch);
-        if !is_known() {
+    /// A worker showed a grant: if this replica, brought up to date, does not know of it, the store has forgotten it.
+    async fn shown(&self, forgotten: impl Fn(&World) -> Option<Epoch> + Send) -> Result<(), StoreError> {
+        let look = || forgotten(&self.cache.world());
+        if look().is_some() {
             self.cache.up_to_date(&*self.reports.store).await?;
-            if !is_known() {
-                tracing::error!(%epoch, "the store has forgotten a grant; was it restored from a backup, or emptied?");
-                self.cache.write().world().saw_epoch(epoch);
+            if let Some(epoch) = look() {
+                self.has_forgotten(epoch);
             }
         }
         Ok(())
+    }
+
+    fn has_forgotten(&self, epoch: Epoch) {
+        tracing::error!(%epoch, "the store has forgotten what a worker was told; was it restored from a backup, or emptied?");
+        self.cache.write().world().saw_epoch(epoch);
+        // The leader's loop looks again.
+        self.cache.advanced(self.cache.progress());
+    }
+
+    /// A unit found a later epoch than its grant's: nobody has been granted it since, if its own grant stands.
+    async fn epoch_seen(&self, seen: wire::EpochSeen) -> Result<(), StoreError> {
+        let (Some((unit, granted)), Some(later)) = (unit_epoch(seen.unit, seen.epoch), seen.seen.map(core_epoch))
+        else {
+            return Ok(());
+        };
+        let stands = |world: &World| world.owners.get(&unit).is_some_and(|owner| owner.value.epoch == granted);
+        self.shown(|world| (stands(world) && later > granted).then_some(later)).await
     }
 
     async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
@@ -263,9 +286,7 @@ impl WorkerSessions {
                     (known.sequence, stored.map(|found| if found { Verdict::Accepted } else { Verdict::Void }))
                 }
                 FromWorker::EpochSeen(seen) => {
-                    if let Some(epoch) = seen.epoch.map(core_epoch) {
-                        self.note(worker, self.saw_epoch(epoch).await.map(|()| true));
-                    }
+                    self.note(worker, self.epoch_seen(seen).await.map(|()| true));
                     continue;
                 }
                 FromWorker::Goodbye(_) => {

@@ -2,10 +2,13 @@
 //!
 //! It decides nothing about delays: those are the simulator's.
 
+use crate::replica::Replica;
 use control_plane_core::{
-    ids::Revision,
+    ids::{Revision, WorkerId},
+    incarnation::StoreIdentity,
     keys::{Entry, Key},
     txn::{Compare, Txn, Write},
+    worker::WorkerState,
 };
 use std::collections::BTreeMap;
 
@@ -64,11 +67,32 @@ pub struct Change {
     pub entry: Option<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Item {
     entry: Entry,
     revision: Revision,
     session: Option<u64>,
+}
+
+/// A backup of the store.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    items: BTreeMap<Key, Item>,
+    revision: Revision,
+    head: Revision,
+}
+
+impl Backup {
+    /// The replica has seen more.
+    pub fn is_older_than(&self, replica: &Replica) -> bool {
+        replica.is_up && !replica.is_paused && replica.world.revision > self.revision
+    }
+
+    /// A worker that may run was stored then.
+    pub fn knows(&self, worker: WorkerId) -> bool {
+        let item = self.items.get(&Key::Worker(worker));
+        item.is_some_and(|item| matches!(&item.entry, Entry::Worker(worker) if worker.state != WorkerState::Expired))
+    }
 }
 
 /// The store.
@@ -80,6 +104,7 @@ pub struct Etcd {
     log: Vec<Change>,
     sessions: BTreeMap<u64, u64>,
     next_session: u64,
+    term: u64,
     /// It answers nobody.
     pub is_away: bool,
     /// It answers nobody until then, and everybody after.
@@ -152,9 +177,34 @@ impl Etcd {
         !over.is_empty()
     }
 
+    /// As its answers' heads tell it.
+    pub fn identity(&self) -> StoreIdentity {
+        StoreIdentity { cluster: 1, term: self.term }
+    }
+
+    /// A backup, as of now.
+    pub fn backup(&self) -> Backup {
+        Backup { items: self.items.clone(), revision: self.revision, head: self.head }
+    }
+
+    /// What was stored since the backup never was; revisions are given again. A snapshot is restored into a new cluster,
+    /// files that are put back are the old one.
+    pub fn restore(&mut self, backup: Backup, is_snapshot: bool) {
+        if is_snapshot {
+            self.term = 0;
+        }
+        let Backup { items, revision, head } = backup;
+        self.log.retain(|change| change.revision <= revision);
+        (self.items, self.revision, self.head) = (items, revision, head);
+        for session in self.items.values().filter_map(|item| item.session) {
+            self.sessions.entry(session).or_default();
+        }
+    }
+
     /// It was away and is back: as a new leader of etcd does, every session gets its full time again.
     pub fn back(&mut self, now: u64) {
         self.is_away = false;
+        self.term += 1;
         self.sessions.values_mut().for_each(|until| *until = now + SESSION_TTL_MS);
     }
 

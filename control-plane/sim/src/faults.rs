@@ -10,6 +10,9 @@ use crate::{
 
 use scenes::Scene;
 
+/// A restored backup is noticed by a replica that saw more within this time.
+const UNNOTICED: u64 = 5000;
+
 /// Something breaks or heals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -43,6 +46,12 @@ pub enum Fault {
     EtcdAway,
     /// It is back, with its data.
     EtcdBack,
+    /// Somebody backs etcd up.
+    EtcdBackup,
+    /// The last backup is restored, while etcd is down.
+    EtcdRestored { is_snapshot: bool, anew: bool },
+    /// A worker's clock jumps ahead by so much, as after a suspension.
+    ClockJump(usize, u64),
     /// etcd's disk does not answer for so long.
     EtcdStall(u64),
     /// Kafka takes nothing for so long.
@@ -75,7 +84,7 @@ impl Sim {
         let leader = self.rng.chance(50);
         let short = self.rng.between(100, 1500);
         let long = self.rng.between(500, 9000);
-        match self.rng.below(24) {
+        match self.rng.below(26) {
             0 | 1 => (Fault::CrashReplica(replica, leader), Some((long, Fault::StartReplica(replica)))),
             2 => (Fault::PauseReplica(replica, leader), Some((long, Fault::ResumeReplica(replica)))),
             3 => (Fault::CrashWorker(worker), Some((long, Fault::StartWorker(worker)))),
@@ -93,6 +102,8 @@ impl Sim {
             12 => (Fault::EtcdAway, Some((long, Fault::EtcdBack))),
             13 | 14 => (Fault::EtcdStall(short), None),
             15..=22 => (Fault::Scene(self.any_scene()), None),
+            23 => (Fault::EtcdBackup, None),
+            24 => (Fault::ClockJump(worker, long), None),
             _ => (Fault::KafkaStall(short), None),
         }
     }
@@ -101,6 +112,16 @@ impl Sim {
     pub fn fault(&mut self, fault: Fault) {
         // Calm itself comes when everything that was to break by then has: only it, and what it mends, may be later.
         if self.now > CALM_AT && !matches!(fault, Fault::Calm | Fault::Heal(_) | Fault::EtcdBack) {
+            return;
+        }
+        let loses_a_witness = matches!(
+            fault,
+            Fault::CrashReplica(..)
+                | Fault::PauseReplica(..)
+                | Fault::Cut(Cut::Etcd(_))
+                | Fault::Scene(Scene::RevokingAtElection)
+        );
+        if loses_a_witness && self.now < self.unnoticed_until {
             return;
         }
         match fault {
@@ -178,6 +199,30 @@ impl Sim {
                 say!(self, "etcd is back");
                 self.etcd.back(self.now);
                 self.after(crate::etcd::SESSION_TTL_MS, To::World, What::SessionsEnd);
+            }
+            Fault::EtcdBackup => {
+                say!(self, "etcd is backed up as of {}", self.etcd.revision().0);
+                self.backup = Some(self.etcd.backup());
+            }
+            Fault::EtcdRestored { is_snapshot, anew } if self.etcd.is_away => {
+                if let Some(backup) = self.backup.take() {
+                    let has_witness = !anew && self.replicas.iter().any(|replica| backup.is_older_than(replica));
+                    self.unnoticed_until = if has_witness { self.now + UNNOTICED } else { 0 };
+                    for index in (0..self.workers.len()).filter(|_| !has_witness) {
+                        if self.workers[index].is_up && !backup.knows(self.workers[index].id) {
+                            self.crash_worker(index);
+                        }
+                    }
+                    self.etcd.restore(backup, is_snapshot);
+                    say!(self, "etcd is restored as of {}", self.etcd.revision().0);
+                    self.trace.count("backups restored");
+                    self.check_restored();
+                }
+            }
+            Fault::ClockJump(index, time) => {
+                say!(self, "w{index}: its clock jumps ahead by {time} ms");
+                self.trace.count("clock jumps");
+                self.jump_clock(index, time);
             }
             Fault::EtcdStall(time) => {
                 say!(self, "etcd stalls for {time} ms");

@@ -13,6 +13,10 @@ use crate::{
     kafka::{Kafka, TaskKey},
     sim::Sim,
 };
+use control_plane_core::{
+    keys::{Entry, Key},
+    lease::GrantState,
+};
 
 /// What did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +43,28 @@ impl Invariants {
 }
 
 impl Sim {
+    /// After the store was restored from a backup.
+    pub fn check_restored(&mut self) {
+        let owners = self.etcd.entries().filter_map(|(key, entry)| match (key, entry) {
+            (Key::Owner(unit), Entry::Owner(owner)) => Some((*unit, owner.clone())),
+            _ => None,
+        });
+        self.invariants.epochs.restored(owners.collect());
+    }
+
     /// After each change of the store.
     pub fn check_stored(&mut self, change: &Change) {
         if let Err(text) = self.invariants.epochs.stored(change) {
             self.violate("epochs only grow, and a grant begins and ends in order", text);
+        }
+        if let (Key::Owner(unit), Some(Entry::Owner(owner))) = (&change.key, &change.entry)
+            && owner.state == GrantState::Granted
+        {
+            let later = (0..self.workers.len()).find(|index| self.holds_later(*index, *unit, owner.epoch));
+            if let Some(index) = later {
+                let text = format!("{unit} is granted under {}, and w{index} holds it under a later one", owner.epoch);
+                self.violate("epochs only grow, and a grant begins and ends in order", text);
+            }
         }
     }
 

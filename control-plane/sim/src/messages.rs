@@ -25,9 +25,11 @@ pub struct Hello {
     /// The id was welcomed before.
     pub is_registered: bool,
     /// What runs there.
-    pub held: Vec<Epoch>,
+    pub held: Vec<(Unit, Epoch)>,
     /// The replicas that it counts on.
     pub known: BTreeSet<String>,
+    /// The newest revision that it was told of.
+    pub revision: i64,
 }
 
 /// A worker's words.
@@ -59,7 +61,7 @@ pub enum Report {
     /// The replicas that the worker counts on.
     KnownReplicas(BTreeSet<String>),
     /// An epoch that was found above a grant's.
-    EpochSeen(Epoch),
+    EpochSeen(Unit, Epoch, Epoch),
 }
 
 impl fmt::Display for Report {
@@ -69,7 +71,7 @@ impl fmt::Display for Report {
             Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
             Report::TaskSet(uid, epoch, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
             Report::KnownReplicas(known) => write!(f, "counts on {known:?}"),
-            Report::EpochSeen(epoch) => write!(f, "{epoch} was seen"),
+            Report::EpochSeen(unit, epoch, seen) => write!(f, "{unit} under {epoch} found {seen}"),
         }
     }
 }

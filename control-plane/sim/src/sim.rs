@@ -3,7 +3,7 @@
 //! A process that is stopped gets what was meant for it when it goes on; one that has died never does.
 
 use crate::{
-    etcd::{Answer, Etcd, Request},
+    etcd::{Answer, Backup, Etcd, Request},
     faults::Fault,
     invariants::{Invariants, Violation},
     kafka::Kafka,
@@ -109,6 +109,10 @@ pub struct Sim {
     pub mutation: Option<Mutation>,
     /// The store.
     pub etcd: Etcd,
+    /// The last backup of it.
+    pub backup: Option<Backup>,
+    /// Until then a restored backup may go unnoticed, and nobody who saw more is to be lost.
+    pub unnoticed_until: u64,
     /// The cluster that is written to.
     pub kafka: Kafka,
     /// Control planes, by address.
@@ -139,6 +143,8 @@ impl Sim {
             trace: Trace::new(keep_all),
             mutation,
             etcd: Etcd::default(),
+            backup: None,
+            unnoticed_until: 0,
             kafka: Kafka::default(),
             replicas: Vec::new(),
             workers: Vec::new(),

@@ -31,6 +31,8 @@ pub type RunnerKey = (UnitName, Epoch);
 
 /// How often timers are looked at, in ms.
 const TICK: u64 = 50;
+/// The guard's thread looks at least this often.
+const LOOK: u64 = 50;
 /// How often heartbeats are sent.
 const HEARTBEAT: u64 = 300;
 /// Pause between two tries to connect.
@@ -144,6 +146,15 @@ impl Worker {
         }
     }
 
+    /// What was said may have been lost with a store that was restored meanwhile.
+    fn say_again(&mut self) {
+        self.held.values_mut().for_each(Held::say_again);
+        let sets = self.held.iter().filter_map(|(key, held)| Some((key.clone(), held.task_set.clone()?)));
+        for (key, set) in sets.collect::<Vec<_>>() {
+            self.reports.push((Topic::TaskSet, Some(key)), set);
+        }
+    }
+
     /// It was asked to end, and has not yet.
     pub fn is_ending(&self) -> bool {
         self.is_up && self.ending.is_some()
@@ -210,6 +221,16 @@ impl Sim {
         self.check_owners();
     }
 
+    /// CLOCK_BOOTTIME goes on while a machine is suspended.
+    pub fn jump_clock(&mut self, index: usize, time: u64) {
+        let worker = &mut self.workers[index];
+        worker.clock_offset += time;
+        if worker.is_up {
+            let threads = worker.to_threads();
+            self.after(LOOK, threads, What::Guard);
+        }
+    }
+
     fn close_all(&mut self, index: usize) {
         let links: Vec<u64> = self.workers[index].sessions.values().map(|session| session.link).collect();
         links.into_iter().for_each(|link| self.close_by_worker(link));
@@ -255,9 +276,15 @@ impl Sim {
         session.heard = now;
         match message {
             ToWorker::Welcome { address, lease_ms, replicas } => {
-                session.is_welcome = true;
-                session.listed_as.clone_from(&address);
+                let is_first = !self.workers[index].is_connected();
                 let worker = &mut self.workers[index];
+                if let Some(session) = worker.sessions.get_mut(&name) {
+                    session.is_welcome = true;
+                    session.listed_as.clone_from(&address);
+                }
+                if is_first {
+                    worker.say_again();
+                }
                 worker.lease.set_length(Duration::from_millis(lease_ms));
                 worker.lease.renamed(&name.address(), &address);
                 worker.aliases.insert(name, address);
@@ -427,6 +454,10 @@ impl Sim {
             }
             Order::Stop(unit, epoch) => self.end_unit(index, (unit, epoch), false),
             Order::Sever(unit, epoch) => self.end_unit(index, (unit, epoch), true),
+            Order::ReportLater(unit, epoch, seen) => {
+                let report = Report::EpochSeen(unit_of(&unit), core_epoch(epoch), core_epoch(seen));
+                self.workers[index].reports.push((Topic::EpochSeen, None), report);
+            }
             Order::ReportEnded(unit, epoch, _) => {
                 self.forget_unit(index, &(unit.clone(), epoch));
                 let report = Report::Ended(unit_of(&unit), core_epoch(epoch));
@@ -520,6 +551,11 @@ impl Sim {
     pub fn may_start(&self, index: usize, key: &RunnerKey) -> bool {
         let is_confirmed = self.workers[index].held.get(key).is_some_and(|held| held.confirmed);
         is_confirmed && !self.is_past_deadline(index)
+    }
+
+    /// The unit runs there under a later grant than this one.
+    pub fn holds_later(&self, index: usize, unit: Unit, epoch: control_plane_core::ids::Epoch) -> bool {
+        self.active_units(index).into_iter().any(|(_, active, under)| active == unit && under > epoch)
     }
 
     /// The unit copies there under this grant.

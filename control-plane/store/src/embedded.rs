@@ -7,6 +7,7 @@ use crate::{Followed, Outcome, Store, StoreError};
 use control_plane_core::{
     history::ConfigRevision,
     ids::{ConnectorUid, Revision},
+    incarnation::StoreIdentity,
     keys::{Entry, Key},
     txn::{Compare, Txn, Write},
 };
@@ -82,6 +83,11 @@ impl Store for EmbeddedStore {
                 .await
                 .map_err(|error| StoreError::Embedded(error.to_string()))?
         })
+    }
+
+    fn present(&self) -> BoxFuture<'_, Result<(StoreIdentity, Revision), StoreError>> {
+        // One process has it for itself, and no worker outlives that.
+        Box::pin(async { Ok((StoreIdentity::default(), self.inner.lock().revision)) })
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {

@@ -8,6 +8,7 @@ use crate::{Followed, HEAD, Outcome, Store, StoreError};
 use control_plane_core::{
     history::ConfigRevision,
     ids::{ConnectorUid, Revision},
+    incarnation::StoreIdentity,
     keys::{DecodeError, Entry, Key, REPLICAS},
     txn::{Compare, Txn, Write},
 };
@@ -24,7 +25,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Life of this process's session in etcd, in seconds; a dead leader is replaced after it.
-const SESSION_TTL_S: i64 = 3;
+const SESSION_TTL_S: i64 = 2;
 /// Longest wait for an answer of etcd.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Entries read at a time.
@@ -152,6 +153,16 @@ impl EtcdStore {
 impl Store for EtcdStore {
     fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Outcome, StoreError>> {
         Box::pin(self.commit_now(txn))
+    }
+
+    fn present(&self) -> BoxFuture<'_, Result<(StoreIdentity, Revision), StoreError>> {
+        Box::pin(async {
+            let mut client = self.client.kv_client();
+            let response = call(client.get(format!("{}{HEAD}", self.prefix), None)).await?;
+            let Some(header) = response.header() else { return Ok(Default::default()) };
+            let identity = StoreIdentity { cluster: header.cluster_id(), term: header.raft_term() };
+            Ok((identity, Revision(header.revision())))
+        })
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {

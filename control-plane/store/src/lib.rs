@@ -8,6 +8,7 @@ pub mod etcd;
 
 use control_plane_core::{
     ids::Revision,
+    incarnation::StoreIdentity,
     keys::{DecodeError, Entry, Key},
     txn::Txn,
 };
@@ -66,6 +67,9 @@ pub enum Followed {
 pub trait Store: Send + Sync + 'static {
     /// Writes all or nothing. Ephemeral keys (`Key::is_ephemeral`) go when this process's store session ends.
     fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Outcome, StoreError>>;
+
+    /// Which store this is, and the revision of the last committed transaction by anybody, heartbeat documents included.
+    fn present(&self) -> BoxFuture<'_, Result<(StoreIdentity, Revision), StoreError>>;
 
     /// The revision of the last committed transaction by anybody (linearizable; heartbeat documents not counted):
     /// a view that has reached it is up to date.

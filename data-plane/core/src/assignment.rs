@@ -99,6 +99,9 @@ pub enum Order<W> {
     Sever(UnitName, Epoch),
     /// Tell the control plane that this grant has ended here.
     ReportEnded(UnitName, Epoch, EndKind),
+    /// Tell the control plane that this grant is older than one of the unit that was held here: either the word of it was
+    /// late, or the store has forgotten grants.
+    ReportLater(UnitName, Epoch, Epoch),
 }
 
 /// How a unit ended.
@@ -156,13 +159,15 @@ pub struct Holdings<W> {
     slots: BTreeMap<UnitName, Slot<W>>,
     /// Revision of the newest whole document: a word about every unit, also about those that it does not list.
     whole: i64,
+    /// The newest revision of which a replica said something.
+    seen: i64,
     /// The process wants to end: nothing starts any more.
     is_closing: bool,
 }
 
 impl<W> Default for Holdings<W> {
     fn default() -> Self {
-        Holdings { slots: BTreeMap::new(), whole: i64::MIN, is_closing: false }
+        Holdings { slots: BTreeMap::new(), whole: i64::MIN, seen: 0, is_closing: false }
     }
 }
 
@@ -171,6 +176,7 @@ impl<W: Clone> Holdings<W> {
     pub fn document(&mut self, document: Document<W>, next_heartbeat: u64) -> Vec<Order<W>> {
         let mut orders = Vec::new();
         let revision = document.revision;
+        self.seen = self.seen.max(revision);
         let mut listed = std::collections::BTreeSet::new();
         for assigned in document.assigned {
             listed.insert(assigned.unit.clone());
@@ -191,6 +197,13 @@ impl<W: Clone> Holdings<W> {
     }
 
     fn assigned(&mut self, assigned: Assigned<W>, revision: i64, next_heartbeat: u64, orders: &mut Vec<Order<W>>) {
+        let held = self.slots.get(&assigned.unit);
+        let running = held.and_then(|slot| slot.running.as_ref()).map(|running| running.epoch);
+        let later = running.max(held.and_then(|slot| slot.ended)).filter(|later| *later > assigned.epoch);
+        if let Some(later) = later {
+            orders.push(Order::ReportLater(assigned.unit, assigned.epoch, later));
+            return;
+        }
         if revision < self.whole {
             return;
         }
@@ -199,11 +212,9 @@ impl<W: Clone> Holdings<W> {
             return;
         }
         slot.word = revision;
-        if slot.ended.is_some_and(|ended| assigned.epoch <= ended) {
+        if slot.ended == Some(assigned.epoch) {
             // The control plane has not heard of the end, or its word was under way: say it again.
-            if slot.ended == Some(assigned.epoch) {
-                orders.push(Order::ReportEnded(assigned.unit, assigned.epoch, EndKind::Stopped));
-            }
+            orders.push(Order::ReportEnded(assigned.unit, assigned.epoch, EndKind::Stopped));
             return;
         }
         match &mut slot.running {
@@ -218,7 +229,6 @@ impl<W: Clone> Holdings<W> {
                     orders.push(Order::SetTarget(assigned.unit, assigned.epoch, assigned.target));
                 }
             }
-            Some(running) if running.epoch > assigned.epoch => {}
             Some(running) => {
                 // A later grant to ourselves: the control plane has taken the running one back.
                 if running.phase != Phase::Severed {
@@ -360,6 +370,11 @@ impl<W: Clone> Holdings<W> {
             }
         }
         orders
+    }
+
+    /// The newest revision of the store that was seen, for Hello.
+    pub fn seen(&self) -> i64 {
+        self.seen
     }
 
     /// What runs here, for Hello.

@@ -311,6 +311,14 @@ impl Supervisor {
         self.hello.send_modify(|hello| hello.registered = true);
         self.lease.renamed(&address, &welcome.address);
         self.aliases.insert(address.clone(), welcome.address.clone());
+        if self.sessions.is_empty() {
+            // What was said may have been lost with a store that was restored meanwhile.
+            self.units.say_again();
+            self.report_states();
+            for ((unit, epoch), set) in self.units.task_sets() {
+                self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
+            }
+        }
         self.sessions.insert(address, Session { listed_as: welcome.address, outbox });
         if let Some(settings) = welcome.settings {
             self.settings = convert::settings_table(settings);
@@ -369,6 +377,7 @@ impl Supervisor {
     fn update_hello(&self) {
         let held = self.holdings.held();
         self.hello.send_modify(|hello| {
+            hello.revision = self.holdings.seen() as u64;
             hello.held = held
                 .iter()
                 .map(|(unit, epoch)| wire::UnitGrant {
@@ -420,7 +429,18 @@ impl Supervisor {
                 self.units.forget(&unit, epoch);
                 self.reports.push(ReportKey::Ended(unit, epoch), ToReplica::UnitEnded(ended));
             }
+            Order::ReportLater(unit, epoch, seen) => self.epoch_seen(&unit, epoch, seen),
         }
+    }
+
+    /// Said each time anew, and not kept: it is found again.
+    fn epoch_seen(&self, unit: &UnitName, epoch: Epoch, seen: Epoch) {
+        let seen = wire::EpochSeen {
+            unit: Some(convert::wire_unit(unit)),
+            epoch: Some(convert::wire_epoch(epoch)),
+            seen: Some(convert::wire_epoch(seen)),
+        };
+        self.send_to_one(ToReplica::EpochSeen(seen));
     }
 
     /// Seen before anything extends the lease: what the guard has cut off, or would, does not come back by a late word.

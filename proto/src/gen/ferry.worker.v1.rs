@@ -175,6 +175,10 @@ pub struct Hello {
     /// Addresses of all replicas that the worker knows: see KnownReplicas.
     #[prost(string, repeated, tag = "17")]
     pub known_replicas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The newest revision of the control plane's store that the worker was told of: one that is behind it, brought up to
+    /// date, was restored from a backup.
+    #[prost(uint64, tag = "18")]
+    pub revision: u64,
 }
 /// The addresses of all replicas that the worker was configured with or told of, as they list themselves where it knows.
 /// It goes on without an acknowledgement only while each of them answers HOLD or refuses the connection; so a leader that
@@ -188,13 +192,19 @@ pub struct KnownReplicas {
     #[prost(string, repeated, tag = "2")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// An epoch above the one that a unit was granted under, found where the unit stores its offsets: the control plane's
-/// store has forgotten grants.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// A unit found a later epoch than its own grant's where it stores its offsets, or its worker held it under a later one. If
+/// the grant still stands, the control plane's store has forgotten the later one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EpochSeen {
-    /// It.
+    /// The unit.
     #[prost(message, optional, tag = "1")]
+    pub unit: ::core::option::Option<Unit>,
+    /// The grant that it runs under.
+    #[prost(message, optional, tag = "2")]
     pub epoch: ::core::option::Option<Epoch>,
+    /// What it found.
+    #[prost(message, optional, tag = "3")]
+    pub seen: ::core::option::Option<Epoch>,
 }
 /// A plugin of the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

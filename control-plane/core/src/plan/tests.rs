@@ -125,6 +125,7 @@ impl Cluster {
                 Key::TaskSet(uid) => self.world.task_sets.get(uid).map(|stored| stored.revision),
                 Key::Status(unit) => self.world.statuses.get(unit).map(|stored| stored.revision),
                 Key::Deleted(uid) => self.world.deleted.get(uid).map(|stored| stored.revision),
+                Key::Identity => self.world.identity.as_ref().map(|stored| stored.revision),
                 other => panic!("no test reads {other}"),
             }
         };

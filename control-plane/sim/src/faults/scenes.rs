@@ -18,6 +18,10 @@ pub enum Scene {
     LateEnds { replica: usize },
     /// A worker is given units with its first session and is stopped before any heartbeat is acknowledged.
     StoppedAtFirstGrant { worker: usize },
+    /// The store is restored from the last backup; perhaps the replicas, which saw more of it, start anew too. Then only
+    /// workers that both the backup and they themselves know of tell of it in time: others are ended before, as users are
+    /// told to.
+    Restore { anew: bool },
     /// The store comes back after longer than a lease, and a worker that was told HOLD until then is not heard.
     BackWithoutAWorker { worker: usize },
 }
@@ -26,11 +30,12 @@ impl Sim {
     /// Any of them.
     pub(super) fn any_scene(&mut self) -> Scene {
         let (worker, replica) = (self.rng.index(self.workers.len()), self.rng.index(self.replicas.len()));
-        match self.rng.below(9) {
+        match self.rng.below(11) {
             0 | 1 => Scene::RevokingAtElection,
             2 => Scene::Cornered { worker, replica },
             3..=5 => Scene::LateEnds { replica },
             6 | 7 => Scene::StoppedAtFirstGrant { worker },
+            8 | 9 => Scene::Restore { anew: self.rng.chance(40) },
             _ => Scene::BackWithoutAWorker { worker },
         }
     }
@@ -49,6 +54,7 @@ impl Sim {
             }
             Scene::LateEnds { replica } => self.late_ends(replica),
             Scene::StoppedAtFirstGrant { worker } => self.stopped_at_first_grant(worker),
+            Scene::Restore { anew } => self.restore_a_backup(anew),
             Scene::BackWithoutAWorker { worker } => {
                 let (begin, away) = (self.rng.between(0, 200), self.rng.between(1800, 4000));
                 self.soon(begin, Fault::EtcdAway);
@@ -78,6 +84,24 @@ impl Sim {
         }
         let back = self.rng.between(4500, 9000);
         self.soon(back, Fault::StartReplica(index));
+    }
+
+    fn restore_a_backup(&mut self, anew: bool) {
+        if self.backup.is_none() {
+            return self.soon(0, Fault::EtcdBackup);
+        }
+        let (begin, away) = (self.rng.between(0, 200), self.rng.between(200, 4000));
+        self.soon(begin, Fault::EtcdAway);
+        let is_snapshot = self.rng.chance(50);
+        self.soon(begin + away, Fault::EtcdRestored { is_snapshot, anew });
+        self.soon(begin + away + 1, Fault::EtcdBack);
+        if anew {
+            for replica in 0..self.replicas.len() {
+                self.soon(begin, Fault::CrashReplica(replica, false));
+                let later = self.rng.between(1, 1500);
+                self.soon(begin + away + later, Fault::StartReplica(replica));
+            }
+        }
     }
 
     fn late_ends(&mut self, replica: usize) {

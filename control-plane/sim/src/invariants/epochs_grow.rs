@@ -16,6 +16,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// These are the grants now. Epochs that nobody holds any more may be given again: where they left offsets, whoever
+    /// reads them tells.
+    pub fn restored(&mut self, owners: BTreeMap<Unit, Owner>) {
+        self.highest = owners.values().map(|owner| owner.epoch).max().unwrap_or_default();
+        self.owners = owners;
+    }
+
     /// A change was stored.
     pub fn stored(&mut self, change: &Change) -> Result<(), String> {
         let Key::Owner(unit) = &change.key else { return Ok(()) };

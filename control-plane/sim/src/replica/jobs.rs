@@ -130,6 +130,14 @@ impl Sim {
             return;
         }
         let uid = ConnectorUid(self.uuid(0xD0));
+        if let Some(forgotten) = forgotten(&self.replicas[index].world, &job.kind, self.etcd.revision().0) {
+            if !job.is_fresh {
+                return self.catch_up(index, id, job);
+            }
+            say!(self, "r{index}: {forgotten} was shown, and is not known");
+            self.replicas[index].world.saw_epoch(forgotten);
+            self.leader_progress(index);
+        }
         let step = decide(&self.replicas[index].world, &mut job, self.mutation, self.now, uid);
         match step {
             Step::Done => self.job_done(index, job),
@@ -252,6 +260,22 @@ impl Sim {
     }
 }
 
+/// A grant that the message tells of, and the view does not know.
+fn forgotten(world: &World, kind: &Kind, present: i64) -> Option<Epoch> {
+    match kind {
+        Kind::Register { hello, .. } => {
+            let unknown = hello.held.iter().filter(|(unit, epoch)| world.has_forgotten(*unit, *epoch));
+            let is_behind = present < hello.revision;
+            unknown.map(|(_, epoch)| *epoch).max().or(is_behind.then(Epoch::default))
+        }
+        Kind::Report { report: Report::EpochSeen(unit, granted, seen), .. } => {
+            let stands = world.owners.get(unit).is_some_and(|owner| owner.value.epoch == *granted);
+            (stands && seen > granted).then_some(*seen)
+        }
+        _ => None,
+    }
+}
+
 /// The part of an id that tells workers of a run apart.
 fn short(worker: WorkerId) -> String {
     worker.to_string()[..4].to_owned()
@@ -343,7 +367,7 @@ fn report_step(
         Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
         Report::KnownReplicas(known) => return known_replicas_step(world, worker, known),
         // Was noted when the view had caught up.
-        Report::EpochSeen(_) => return Step::Done,
+        Report::EpochSeen(..) => return Step::Done,
     };
     if mutation == Some(Mutation::IgnoreEpochOfEnds)
         && let (Report::Ended(..), Some(owner)) = (report, world.owners.get(&unit))
@@ -354,6 +378,9 @@ fn report_step(
         Some(owner) if owner.value.epoch == epoch && owner.value.worker == worker => match report {
             Report::State(unit, epoch, state) => {
                 let before = world.statuses.get(unit);
+                if before.is_some_and(|before| before.value.epoch == *epoch && before.value.state == *state) {
+                    return Step::Done;
+                }
                 let is_late = |old: &UnitStatus| old.epoch == *epoch && old.sequence >= sequence;
                 let unchanged = match before {
                     Some(before) if is_late(&before.value) => return Step::Done,
@@ -376,7 +403,7 @@ fn report_step(
             }
             Report::Ended(unit, _) => ended(*unit, owner),
             Report::TaskSet(uid, _, tasks) => task_set(world, *uid, tasks.clone(), owner, has_caught_up),
-            Report::KnownReplicas(_) | Report::EpochSeen(_) => Step::Done,
+            Report::KnownReplicas(_) | Report::EpochSeen(..) => Step::Done,
         },
         Some(owner) if owner.value.epoch > epoch => Step::Done,
         _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,

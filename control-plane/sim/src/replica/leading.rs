@@ -84,7 +84,7 @@ impl Sim {
         let replica = &self.replicas[index];
         match replica.leading.state {
             State::Idle if replica.is_listening => self.leader_wakes_in(index, 0),
-            State::Reaching(revision) if replica.world.revision >= revision => {
+            State::Reaching(revision) if replica.world.revision >= revision || replica.world.is_rewound() => {
                 self.replicas[index].leading.state = State::Idle;
                 self.leader_wakes_in(index, 0);
             }
@@ -112,6 +112,13 @@ impl Sim {
     fn lead(&mut self, index: usize) -> Option<u64> {
         let now = self.monotonic(index);
         let replica = &mut self.replicas[index];
+        if let Some(raise) = replica.world.raise_incarnation() {
+            replica.leading.state = State::Campaigning;
+            say!(self, "r{index}: raises the incarnation");
+            self.trace.count("incarnations raised");
+            self.call(index, Request::Commit(raise, None), Waiting::Lead);
+            return None;
+        }
         let leader = replica.world.leader.as_ref().map(|leader| (leader.value.replica, leader.revision));
         match leader {
             None => {
@@ -138,6 +145,12 @@ impl Sim {
                 replica.leading.led = Some(revision);
                 replica.leading.vacant_since = None;
                 self.elected(index);
+                if let Some(txn) = self.replicas[index].world.identify(self.etcd.identity()) {
+                    self.replicas[index].leading.state = State::Campaigning;
+                    self.replicas[index].leading.led = None;
+                    self.call(index, Request::Commit(txn, None), Waiting::Lead);
+                    return None;
+                }
             }
             Some(_) => {}
         }

@@ -3,7 +3,7 @@
 use super::{RETRY, Session, Topic, Worker};
 use crate::{
     links::Cut,
-    messages::{Hello, Report, ToReplica, core_epoch},
+    messages::{Hello, Report, ToReplica, core_epoch, unit_of},
     replica::address,
     sim::{Sim, What},
 };
@@ -86,7 +86,8 @@ impl Sim {
         let hello = Hello {
             worker: worker.id,
             is_registered: !worker.aliases.is_empty(),
-            held: worker.holdings.held().into_iter().map(|(_, epoch)| core_epoch(epoch)).collect(),
+            held: worker.holdings.held().into_iter().map(|(unit, epoch)| (unit_of(&unit), core_epoch(epoch))).collect(),
+            revision: worker.holdings.seen(),
             known: worker.lease.known().map(str::to_owned).collect(),
         };
         self.send_to_replica(link, ToReplica::Hello(hello));

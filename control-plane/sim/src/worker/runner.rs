@@ -228,7 +228,19 @@ impl Sim {
                 }
             }
             Phase::Reading(end, at) if now >= at => {
-                runner.next = self.kafka.tasks.get(&task_key).map_or(0, |log| read_offset(log, end, mutation));
+                let log = self.kafka.tasks.get(&task_key);
+                let seen = log.and_then(|log| log.stored(end)).map(|record| record.epoch);
+                if let Some(seen) = seen.filter(|seen| *seen > core_epoch(key.1)) {
+                    // What it would write, readers would not take for the newest.
+                    runner.is_refused = true;
+                    let worker = &mut self.workers[index];
+                    worker
+                        .reports
+                        .push((Topic::EpochSeen, None), Report::EpochSeen(unit_of(&key.0), core_epoch(key.1), seen));
+                    self.trace.count("later epochs found");
+                    return;
+                }
+                runner.next = log.map_or(0, |log| read_offset(log, end, mutation));
                 runner.phase = Phase::Running;
                 runner.commit_due = now + COMMIT;
                 held.enter(RunState::Running);

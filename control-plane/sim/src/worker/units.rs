@@ -1,6 +1,6 @@
 //! The runners of the units that are held: started, stopped, started again after failures; as the worker does it.
 
-use super::{RunnerKey, runner::Runner};
+use super::{LOOK, RunnerKey, runner::Runner};
 use crate::{
     messages::{Report, Work},
     mutation::Mutation,
@@ -23,8 +23,6 @@ const BACKOFF: BackoffPolicy = BackoffPolicy {
 
 /// How long a stop may take, and then the margin, in ms.
 const GRACE: u64 = 2000;
-/// The guard's thread looks at a new gate within this time.
-const LOOK: u64 = 50;
 
 /// A unit that is held.
 pub(super) struct Held {
@@ -49,6 +47,10 @@ impl Held {
             self.state = state;
             self.is_changed = true;
         }
+    }
+
+    pub(super) fn say_again(&mut self) {
+        self.is_changed = true;
     }
 
     pub(super) fn take_report(&mut self) -> Option<RunState> {

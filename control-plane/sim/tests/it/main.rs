@@ -38,6 +38,12 @@ fn all_invariants_hold_and_the_runs_are_not_vacuous() {
         "leases ended",
         "sessions replaced",
         "scenes",
+        "backups restored",
+        "incarnations raised",
+        "clock jumps",
+        "resignations",
+        "producers initialised",
+        "fenced by another producer",
     ];
     for what in expected {
         assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in a hundred seeds: {counts:?}");

@@ -280,6 +280,11 @@ impl Units {
         self.held.get(&(unit.clone(), epoch)).and_then(|held| held.task_set.clone())
     }
 
+    /// All planners' latest task sets.
+    pub(super) fn task_sets(&self) -> Vec<(Key, wire::ReportTaskSet)> {
+        self.held.iter().filter_map(|(key, held)| Some((key.clone(), held.task_set.clone()?))).collect()
+    }
+
     /// Starts failed units again whose time has come.
     pub(super) fn restart_due(&mut self, settings: &SettingsTable) {
         let now = Instant::now();
@@ -316,6 +321,11 @@ impl Units {
             }
         }
         overdue
+    }
+
+    /// Everything is to be reported anew, as it is.
+    pub(super) fn say_again(&mut self) {
+        self.held.values_mut().for_each(|held| held.changed = true);
     }
 
     /// What units have become since the last call.

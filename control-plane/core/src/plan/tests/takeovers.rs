@@ -2,6 +2,7 @@
 //! forgotten grants leads to.
 
 use super::*;
+use crate::incarnation::StoreIdentity;
 
 const REPLICA: u128 = 99;
 
@@ -172,7 +173,12 @@ fn a_store_that_has_forgotten_grants_gets_a_new_incarnation_before_anything_else
     cluster.worker(1);
     cluster.with_tasks(2);
     assert_eq!(cluster.world.raise_incarnation(), None);
-    cluster.world.saw_epoch(Epoch { incarnation: 1, counter: 900 });
+    let (task, later) = (Unit { connector: uid(1), kind: UnitKind::Task(0) }, Epoch { incarnation: 1, counter: 900 });
+    let granted = cluster.world.owners[&task].value.epoch;
+    assert!(!cluster.world.has_forgotten(task, granted) && cluster.world.has_forgotten(task, later));
+    let a_later_one = Epoch { counter: granted.counter + 1, ..granted };
+    assert!(cluster.world.has_forgotten(task, a_later_one), "the unit's own grant is older, whatever was given since");
+    cluster.world.saw_epoch(later);
     cluster.worker(2);
     assert!(cluster.plan().is_empty(), "what the store says is not what was granted");
     let raise = cluster.world.raise_incarnation().expect("to be raised");
@@ -210,4 +216,23 @@ fn a_store_that_went_back_is_noticed_by_whoever_saw_more_of_it() {
     cluster.world = seen;
     cluster.world.reset(vec![leader, epoch(2)], Revision(3), now);
     assert!(!cluster.world.is_rewound(), "another replica was faster");
+}
+
+#[test]
+fn a_leader_that_finds_another_store_raises_the_incarnation_before_it_grants() {
+    let mut cluster = Cluster::new();
+    let identity = |cluster, term| StoreIdentity { cluster, term };
+    for (present, incarnation) in [
+        (identity(7, 3), 1),
+        (identity(7, 3), 1),
+        (identity(7, 5), 1),
+        // A snapshot that was restored begins to count anew.
+        (identity(7, 2), 2),
+        (identity(8, 9), 3),
+    ] {
+        if let Some(txn) = cluster.world.identify(present) {
+            assert!(cluster.commit(&txn));
+        }
+        assert_eq!((cluster.world.incarnation(), cluster.world.identify(present)), (incarnation, None), "{present:?}");
+    }
 }
