@@ -8,10 +8,10 @@
 use crate::{
     connector::{Connector, TargetState},
     history::kept_revisions,
-    ids::{ConnectorUid, Epoch, Revision, Unit, UnitKind, WorkerId},
+    ids::{ConnectorName, ConnectorUid, Epoch, Namespace, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::{FenceClass, GrantState, Owner},
-    placement::{Board, can_run},
+    placement::{MayStart, place},
     policy::Policy,
     task::UnitDigest,
     time::Monotonic,
@@ -94,24 +94,10 @@ fn plan_taking_back(world: &World, plan: &mut Plan) {
             None => plan.free.push(*unit),
             Some(worker) if worker.state == WorkerState::Expired => plan.free.push(*unit),
             Some(_) if owner.state == GrantState::Revoking => {}
-            Some(worker) => {
-                let misplaced = worker.state == WorkerState::Draining && somebody_else(world, unit, worker);
-                if misplaced || !is_as_wanted(world, unit, owner) {
-                    plan.revoke.push(*unit);
-                }
-            }
+            Some(_) if is_as_wanted(world, unit, owner) => {}
+            Some(_) => plan.revoke.push(*unit),
         }
     }
-}
-
-fn somebody_else(world: &World, unit: &Unit, owner: &Worker) -> bool {
-    world.connectors.get(&unit.connector).is_some_and(|connector| {
-        world.workers.values().any(|other| {
-            other.value.id != owner.id
-                && other.value.state == WorkerState::Active
-                && can_run(&other.value, &connector.value)
-        })
-    })
 }
 
 /// The unit exists and runs what it should.
@@ -132,73 +118,22 @@ fn is_wanted(world: &World, unit: &Unit) -> bool {
 
 fn plan_giving(world: &World, policy: &Policy, plan: &mut Plan) {
     let taken: BTreeSet<Unit> = plan.revoke.iter().chain(&plan.free).copied().collect();
-    let stays = |unit: &Unit| {
-        !taken.contains(unit) && world.owners.get(unit).is_some_and(|owner| owner.value.state == GrantState::Granted)
-    };
-    let mut board = Board::new(world, stays);
-    let mut under_way = 0;
-
-    for (uid, stored) in &world.connectors {
-        let connector = &stored.value;
-        let waiting_for_namesake = world
-            .deleted
-            .values()
-            .any(|deleted| deleted.value.namespace == connector.namespace && deleted.value.name == connector.name);
+    let names_of_deleted: BTreeSet<(&Namespace, &ConnectorName)> =
+        world.deleted.values().map(|deleted| (&deleted.value.namespace, &deleted.value.name)).collect();
+    let may_start = |connector: &Connector| {
+        let waits_for_namesake = names_of_deleted.contains(&(&connector.namespace, &connector.name));
         let changed_tasks_run = world
-            .owned_units(*uid)
+            .owned_units(connector.uid)
             .any(|(unit, owner)| unit.kind != UnitKind::Planner && !is_as_wanted(world, unit, &owner.value));
-        for unit in wanted_units(world, connector) {
-            if stays(&unit) {
-                continue;
-            }
-            let Some(worker) = board.pick(&unit, connector) else { continue };
-            board.add(worker, &unit);
-            under_way += 1;
-            let must_wait = waiting_for_namesake || (unit.kind != UnitKind::Planner && changed_tasks_run);
-            let free = !world.owners.contains_key(&unit);
-            if let (true, false, Some(digest)) = (free, must_wait, world.wanted_digest(unit)) {
-                plan.grant.push(Grant { unit, worker, digest, fence_class: connector.fence_class });
-            }
-            if plan.grant.len() >= policy.grants_per_plan {
-                // The rest is for the next plan, and moves for balance are for when everything is placed.
-                return;
-            }
+        MayStart { planner: !waits_for_namesake, tasks: !waits_for_namesake && !changed_tasks_run }
+    };
+    let placement = place(world, policy, &taken, may_start);
+    for (unit, worker) in placement.give {
+        if let (Some(digest), Some(connector)) = (world.wanted_digest(unit), world.connectors.get(&unit.connector)) {
+            plan.grant.push(Grant { unit, worker, digest, fence_class: connector.value.fence_class });
         }
     }
-
-    let movable = |kind: UnitKind, worker: WorkerId| -> Vec<(Unit, &Connector)> {
-        let same_kind = |unit: &Unit| (unit.kind == UnitKind::Planner) == (kind == UnitKind::Planner);
-        world
-            .owners
-            .iter()
-            .filter(|(unit, owner)| owner.value.worker == worker && same_kind(unit) && stays(unit))
-            .filter_map(|(unit, _)| world.connectors.get(&unit.connector).map(|stored| (*unit, &stored.value)))
-            .collect()
-    };
-    for kind in [UnitKind::Planner, UnitKind::Task(0)] {
-        while under_way < policy.balance_moves {
-            let revoked = plan.revoke.clone();
-            let candidates = |worker| {
-                let mut units = movable(kind, worker);
-                units.retain(|(unit, _)| !revoked.contains(unit));
-                units
-            };
-            let Some(unit) = board.balance_one(kind, candidates) else { break };
-            plan.revoke.push(unit);
-            under_way += 1;
-        }
-    }
-}
-
-fn wanted_units(world: &World, connector: &Connector) -> impl Iterator<Item = Unit> {
-    let tasks = match (connector.target, world.task_sets.get(&connector.uid)) {
-        (TargetState::Stopped, _) | (_, None) => 0,
-        (_, Some(set)) => set.value.tasks.len() as u32,
-    };
-    let uid = connector.uid;
-    std::iter::once(UnitKind::Planner)
-        .chain((0..tasks).map(UnitKind::Task))
-        .map(move |kind| Unit { connector: uid, kind })
+    plan.revoke.extend(placement.vacate);
 }
 
 fn plan_cleaning(world: &World, plan: &mut Plan) {
