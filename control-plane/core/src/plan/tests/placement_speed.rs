@@ -7,8 +7,8 @@ use std::time::Instant;
 const WORKERS: u128 = 1000;
 const CONNECTORS: u128 = 1000;
 const TASKS: usize = 100;
-/// A plan that takes longer delays what others wait for.
-const LIMIT: Duration = Duration::from_millis(50);
+/// Of a plan under no rules, or under rules of a third of the connectors against each other.
+const LIMITS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(100)];
 
 fn largest(rules: &[(&str, &str)], every: u128) -> Cluster {
     let mut cluster = Cluster::new();
@@ -24,6 +24,7 @@ fn largest(rules: &[(&str, &str)], every: u128) -> Cluster {
 
 /// The least of a few, so that a busy machine does not count.
 fn timed(cluster: &Cluster, what: &str) -> Plan {
+    let limit = LIMITS[usize::from(what.starts_with("all rules"))];
     let mut least = Duration::MAX;
     let mut planned = Plan::default();
     for _ in 0..5 {
@@ -32,7 +33,7 @@ fn timed(cluster: &Cluster, what: &str) -> Plan {
         least = least.min(start.elapsed());
     }
     eprintln!("{what}: {least:?}: {} grants, {} revocations", planned.grant.len(), planned.revoke.len());
-    assert!(least < LIMIT, "{what}: {least:?}");
+    assert!(least < limit, "{what}: {least:?}");
     planned
 }
 
