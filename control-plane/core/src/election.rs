@@ -55,6 +55,7 @@ mod tests {
                 capacity: 0,
                 settings: BTreeSet::new(),
                 connectors: BTreeSet::new(),
+                connector_versions: BTreeMap::new(),
                 version: String::new(),
                 state: WorkerState::Active,
                 started: Wall(0),

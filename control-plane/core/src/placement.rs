@@ -1,134 +1,106 @@
-//! Where units go.
+//! Where units go: which worker gets what has none, and which units move. `placement/README.md` says what is wanted of
+//! it and how it is done.
 //!
-//! Wanted: an unchanged world moves nothing; planners and tasks are balanced apart, to a difference of one; a
-//! connector's tasks spread over workers; a worker is never given more than its capacity, nor what it cannot run.
-//! Abstraction: a board of loads. Units that are under way (freed, or being revoked) are put on the board first, where
-//! they would be granted now, so that planning again before they have arrived decides the same.
+//! It knows nothing of transactions and epochs, nor of why something cannot start yet: it is told.
+
+mod balance;
+mod board;
+mod eligibility;
+mod pairs;
+mod rules;
+mod selector;
+mod survey;
+mod versions;
+
+pub use rules::{
+    ANTI_AFFINITY, PLUGIN_VERSION, PlacementRules, RuleMistake, RuleViolation, SPREAD, Spread, TASK_WEIGHT,
+    WORKER_SELECTOR, Weight,
+};
+pub use selector::{InvalidSelector, Selector};
+pub use versions::Versions;
 
 use crate::{
     connector::Connector,
-    ids::{ConnectorUid, Unit, UnitKind, WorkerId},
-    worker::{Worker, WorkerState},
+    ids::{Unit, UnitKind, WorkerId},
+    policy::Policy,
     world::World,
 };
-use std::collections::BTreeMap;
+use balance::UnderWay;
+use pairs::Pairs;
+use std::collections::BTreeSet;
+use survey::{Survey, survey};
 
-#[derive(Debug, Clone, Default)]
-struct Load {
-    planners: usize,
-    tasks: usize,
-    /// Still on the worker, and on its way off: takes room, and no part in the balance.
-    leaving: usize,
-    by_connector: BTreeMap<ConnectorUid, usize>,
+/// What to do about where units are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// Units that nobody has, and who gets them now.
+    pub give: Vec<(Unit, WorkerId)>,
+    /// Units to be taken from where they are: another worker is there to take them.
+    pub vacate: Vec<Unit>,
 }
 
-impl Load {
-    fn of_kind(&self, kind: UnitKind) -> usize {
-        match kind {
-            UnitKind::Planner => self.planners,
-            UnitKind::Task(_) => self.tasks,
-        }
-    }
+/// Which units of a connector may be given out now, if nobody has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MayStart {
+    /// Its planner.
+    pub planner: bool,
+    /// Its tasks.
+    pub tasks: bool,
 }
 
-/// The loads of all workers that may be given something.
-#[derive(Debug, Clone)]
-pub struct Board<'w> {
-    workers: BTreeMap<WorkerId, (&'w Worker, Load)>,
-}
+/// Places what has no worker, or whose worker is about to end it (`taken`), and moves what must or should move.
+pub fn place(
+    world: &World,
+    policy: &Policy,
+    taken: &BTreeSet<Unit>,
+    may_start: impl Fn(&Connector) -> MayStart,
+) -> Placement {
+    let pairs = Pairs::new(world);
+    let Survey { mut board, homeless, misplaced, families } = survey(world, taken, &pairs);
+    let mut placement = Placement::default();
+    let mut under_way = UnderWay::default();
 
-impl<'w> Board<'w> {
-    /// The active workers with what they have been granted and keep.
-    pub fn new(world: &'w World, keeps: impl Fn(&Unit) -> bool) -> Board<'w> {
-        let mut board = Board {
-            workers: world
-                .workers
-                .values()
-                .filter(|worker| worker.value.state == WorkerState::Active)
-                // Whether it will come back is about to be seen.
-                .filter(|worker| !world.cut_off.contains_key(&worker.value.id))
-                .map(|worker| (worker.value.id, (&worker.value, Load::default())))
-                .collect(),
-        };
-        for (unit, owner) in &world.owners {
-            if keeps(unit) {
-                board.add(owner.value.worker, unit);
-            } else if let Some((_, load)) = board.workers.get_mut(&owner.value.worker) {
-                load.leaving += 1;
+    for family in homeless {
+        let may_start = may_start(family.connector);
+        for applicant in family.units {
+            let Some(seat) = board.pick(&applicant) else { continue };
+            board.arrive(&applicant, seat);
+            under_way.note(&applicant, &pairs);
+            let unit = applicant.unit;
+            let may_start = match unit.kind {
+                UnitKind::Planner => may_start.planner,
+                UnitKind::Task(_) => may_start.tasks,
+            };
+            if may_start && applicant.at.is_none() {
+                placement.give.push((unit, board.worker(seat)));
             }
-        }
-        board
-    }
-
-    /// Puts a unit on a worker.
-    pub fn add(&mut self, worker: WorkerId, unit: &Unit) {
-        if let Some((_, load)) = self.workers.get_mut(&worker) {
-            match unit.kind {
-                UnitKind::Planner => load.planners += 1,
-                UnitKind::Task(_) => load.tasks += 1,
-            }
-            *load.by_connector.entry(unit.connector).or_insert(0) += 1;
-        }
-    }
-
-    fn remove(&mut self, worker: WorkerId, unit: &Unit) {
-        if let Some((_, load)) = self.workers.get_mut(&worker) {
-            match unit.kind {
-                UnitKind::Planner => load.planners -= 1,
-                UnitKind::Task(_) => load.tasks -= 1,
-            }
-            if let Some(count) = load.by_connector.get_mut(&unit.connector) {
-                *count -= 1;
+            if placement.give.len() >= policy.grants_per_plan {
+                // The rest is for the next plan, and moves are for when everything is placed.
+                return placement;
             }
         }
     }
 
-    /// The best worker for a unit now; None if nobody can run it.
-    pub fn pick(&self, unit: &Unit, connector: &Connector) -> Option<WorkerId> {
-        self.workers
-            .values()
-            .filter(|(worker, load)| can_run(worker, connector) && has_room(worker, load))
-            .min_by_key(|(worker, load)| {
-                let same_connector = load.by_connector.get(&unit.connector).copied().unwrap_or(0);
-                (load.of_kind(unit.kind), same_connector, load.planners + load.tasks, worker.id)
-            })
-            .map(|(worker, _)| worker.id)
-    }
-
-    /// One move that brings the loads of a kind closer together, already made on the board.
-    /// `movable` gives the units of a worker that may move, and their connectors.
-    pub fn balance_one<'c>(
-        &mut self,
-        kind: UnitKind,
-        movable: impl Fn(WorkerId) -> Vec<(Unit, &'c Connector)>,
-    ) -> Option<Unit> {
-        let mut from: Vec<(usize, WorkerId)> =
-            self.workers.values().map(|(worker, load)| (load.of_kind(kind), worker.id)).collect();
-        from.sort_by_key(|(load, id)| (std::cmp::Reverse(*load), *id));
-        let least = from.last().map_or(0, |(load, _)| *load);
-        // Nobody has so little that a move from here, or from a worker with less, would be better.
-        for (load, source) in from.into_iter().take_while(|(load, _)| least + 2 <= *load) {
-            for (unit, connector) in movable(source) {
-                let better = self.pick(&unit, connector).filter(|target| {
-                    self.workers.get(target).is_some_and(|(_, other)| other.of_kind(kind) + 2 <= load)
-                });
-                if let Some(target) = better {
-                    self.remove(source, &unit);
-                    self.add(target, &unit);
-                    return Some(unit);
-                }
-            }
+    let mut vacated: BTreeSet<Unit> = BTreeSet::new();
+    let conflicts = board.conflicts(&families);
+    for applicant in misplaced.into_iter().chain(conflicts) {
+        if vacated.len() >= policy.grants_per_plan {
+            break;
         }
-        None
+        // It, or one that was beside it, may have been moved by a step before.
+        if vacated.contains(&applicant.unit) || !board.is_misplaced(&applicant) {
+            continue;
+        }
+        if applicant.at.is_some_and(|from| !board.at(from).may_let_go(policy)) {
+            continue;
+        }
+        let Some(seat) = board.pick(&applicant) else { continue };
+        board.shift(&applicant, seat);
+        under_way.note(&applicant, &pairs);
+        vacated.insert(applicant.unit);
     }
-}
 
-/// Whether a worker has what the connector needs, leaving its load aside.
-pub fn can_run(worker: &Worker, connector: &Connector) -> bool {
-    worker.connectors.contains(&connector.class)
-        && (worker.settings.is_empty() || worker.settings.contains(&connector.settings))
-}
-
-fn has_room(worker: &Worker, load: &Load) -> bool {
-    worker.capacity == 0 || load.planners + load.tasks + load.leaving < worker.capacity as usize
+    balance::plan_moves(&mut board, &families, under_way, policy.balance_moves, &mut vacated);
+    placement.vacate = vacated.into_iter().collect();
+    placement
 }

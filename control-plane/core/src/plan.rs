@@ -8,10 +8,10 @@
 use crate::{
     connector::{Connector, TargetState},
     history::kept_revisions,
-    ids::{ConnectorUid, Epoch, Revision, Unit, UnitKind, WorkerId},
+    ids::{ConnectorName, ConnectorUid, Epoch, Namespace, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::{FenceClass, GrantState, Owner},
-    placement::{Board, can_run},
+    placement::{MayStart, place},
     policy::Policy,
     task::UnitDigest,
     time::Monotonic,
@@ -147,14 +147,9 @@ fn plan_taking_back(world: &World, policy: &Policy, now: Monotonic, plan: &mut P
             plan.free_early.push(*unit);
             continue;
         }
-        let is_moved_off = match worker.state {
-            WorkerState::Leaving => true,
-            WorkerState::Draining => somebody_else(world, unit, worker),
-            _ => false,
-        };
         if owner.state == GrantState::Granted && !is_as_wanted(world, unit, owner) {
             plan.revoke.push(*unit);
-        } else if is_moved_off {
+        } else if worker.state == WorkerState::Leaving {
             let departure = leaving.entry(worker.id).or_default();
             match owner.state {
                 GrantState::Revoking => departure.under_way += 1,
@@ -175,7 +170,7 @@ const HEARING_PAUSE: Duration = Duration::from_millis(100);
 /// How often a limited takeover goes on.
 const TAKEOVER_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is moved off a worker that drains or leaves.
+/// What is taken from a worker that leaves.
 #[derive(Default)]
 struct Departure {
     under_way: usize,
@@ -206,16 +201,6 @@ fn suspects(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) -> 
     suspects
 }
 
-fn somebody_else(world: &World, unit: &Unit, owner: &Worker) -> bool {
-    world.connectors.get(&unit.connector).is_some_and(|connector| {
-        world.workers.values().any(|other| {
-            other.value.id != owner.id
-                && other.value.state == WorkerState::Active
-                && can_run(&other.value, &connector.value)
-        })
-    })
-}
-
 /// The unit exists and runs what it should.
 fn is_as_wanted(world: &World, unit: &Unit, owner: &Owner) -> bool {
     is_wanted(world, unit) && world.wanted_digest(*unit) == Some(owner.digest)
@@ -233,79 +218,28 @@ fn is_wanted(world: &World, unit: &Unit) -> bool {
 }
 
 fn plan_giving(world: &World, policy: &Policy, plan: &mut Plan) {
-    let taken: BTreeSet<Unit> = plan.revoke.iter().chain(&plan.free).copied().collect();
-    let stays = |unit: &Unit| {
-        !taken.contains(unit) && world.owners.get(unit).is_some_and(|owner| owner.value.state == GrantState::Granted)
-    };
-    let mut board = Board::new(world, stays);
-    let mut under_way = 0;
-
-    for (uid, stored) in &world.connectors {
-        let connector = &stored.value;
-        let waiting_for_namesake = world
-            .deleted
-            .values()
-            .any(|deleted| deleted.value.namespace == connector.namespace && deleted.value.name == connector.name);
+    let taken: BTreeSet<Unit> = plan.revoke.iter().chain(&plan.free).chain(&plan.free_early).copied().collect();
+    let names_of_deleted: BTreeSet<(&Namespace, &ConnectorName)> =
+        world.deleted.values().map(|deleted| (&deleted.value.namespace, &deleted.value.name)).collect();
+    let may_start = |connector: &Connector| {
+        let waits_for_namesake = names_of_deleted.contains(&(&connector.namespace, &connector.name));
         let changed_tasks_run = world
-            .owned_units(*uid)
+            .owned_units(connector.uid)
             .any(|(unit, owner)| unit.kind != UnitKind::Planner && !is_as_wanted(world, unit, &owner.value));
-        for unit in wanted_units(world, connector) {
-            if stays(&unit) {
-                continue;
-            }
-            let Some(worker) = board.pick(&unit, connector) else { continue };
-            board.add(worker, &unit);
-            under_way += 1;
-            let must_wait = waiting_for_namesake || (unit.kind != UnitKind::Planner && changed_tasks_run);
-            let free = !world.owners.contains_key(&unit);
-            if let (true, false, Some(digest)) = (free, must_wait, world.wanted_digest(unit)) {
-                // What a planner does is not fenced by what its tasks write to.
-                let fence_class = match unit.kind {
-                    UnitKind::Planner => FenceClass::Lease,
-                    UnitKind::Task(_) => connector.fence_class,
-                };
-                plan.grant.push(Grant { unit, worker, digest, fence_class });
-            }
-            if plan.grant.len() >= policy.grants_per_plan {
-                // The rest is for the next plan, and moves for balance are for when everything is placed.
-                return;
-            }
-        }
-    }
-
-    let movable = |kind: UnitKind, worker: WorkerId| -> Vec<(Unit, &Connector)> {
-        let same_kind = |unit: &Unit| (unit.kind == UnitKind::Planner) == (kind == UnitKind::Planner);
-        world
-            .owners
-            .iter()
-            .filter(|(unit, owner)| owner.value.worker == worker && same_kind(unit) && stays(unit))
-            .filter_map(|(unit, _)| world.connectors.get(&unit.connector).map(|stored| (*unit, &stored.value)))
-            .collect()
+        MayStart { planner: !waits_for_namesake, tasks: !waits_for_namesake && !changed_tasks_run }
     };
-    for kind in [UnitKind::Planner, UnitKind::Task(0)] {
-        while under_way < policy.balance_moves {
-            let revoked = plan.revoke.clone();
-            let candidates = |worker| {
-                let mut units = movable(kind, worker);
-                units.retain(|(unit, _)| !revoked.contains(unit));
-                units
+    let placement = place(world, policy, &taken, may_start);
+    for (unit, worker) in placement.give {
+        if let (Some(digest), Some(connector)) = (world.wanted_digest(unit), world.connectors.get(&unit.connector)) {
+            // What a planner does is not fenced by what its tasks write to.
+            let fence_class = match unit.kind {
+                UnitKind::Planner => FenceClass::Lease,
+                UnitKind::Task(_) => connector.value.fence_class,
             };
-            let Some(unit) = board.balance_one(kind, candidates) else { break };
-            plan.revoke.push(unit);
-            under_way += 1;
+            plan.grant.push(Grant { unit, worker, digest, fence_class });
         }
     }
-}
-
-fn wanted_units(world: &World, connector: &Connector) -> impl Iterator<Item = Unit> {
-    let tasks = match (connector.target, world.task_sets.get(&connector.uid)) {
-        (TargetState::Stopped, _) | (_, None) => 0,
-        (_, Some(set)) => set.value.tasks.len() as u32,
-    };
-    let uid = connector.uid;
-    std::iter::once(UnitKind::Planner)
-        .chain((0..tasks).map(UnitKind::Task))
-        .map(move |kind| Unit { connector: uid, kind })
+    plan.revoke.extend(placement.vacate);
 }
 
 fn plan_cleaning(world: &World, plan: &mut Plan) {

@@ -56,6 +56,9 @@ pub struct Worker {
     pub settings: BTreeSet<SettingsId>,
     /// Classes of the connectors that it can run.
     pub connectors: BTreeSet<String>,
+    /// Versions of these, by class; an older program's entry has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub connector_versions: BTreeMap<String, BTreeSet<String>>,
     /// Version of its program.
     #[serde(default)]
     pub version: String,
@@ -75,6 +78,18 @@ impl Worker {
     /// Whether this leader's silence would end the worker's lease.
     pub fn counts_on(&self, address: &str) -> bool {
         self.known_replicas.is_empty() || self.known_replicas.contains(address)
+    }
+}
+
+impl Worker {
+    /// A label's value. `pool` and `zone` are labels too, unless there are others of these names.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        let named = match name {
+            "pool" => Some(self.pool.as_str()),
+            "zone" => Some(self.zone.as_str()),
+            _ => None,
+        };
+        self.labels.get(name).map(String::as_str).or(named.filter(|value| !value.is_empty()))
     }
 }
 

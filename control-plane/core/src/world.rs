@@ -11,6 +11,7 @@ use crate::{
     incarnation::{Rewound, StoreIdentity},
     keys::{Entry, Key},
     lease::Owner,
+    placement::PlacementRules,
     policy::MASS_LOSS_PERCENT,
     status::UnitStatus,
     task::{TaskSet, UnitDigest},
@@ -99,7 +100,11 @@ pub struct World {
     pub structure: u64,
     /// What the units of each connector should be running; follows connectors, task sets and settings.
     wanted: BTreeMap<ConnectorUid, Wanted>,
+    /// Read from the configs of connectors, where they say anything of placement.
+    rules: BTreeMap<ConnectorUid, PlacementRules>,
 }
+
+static NO_RULES: PlacementRules = PlacementRules::NONE;
 
 /// Digests of a connector's units.
 #[derive(Debug, Clone)]
@@ -125,9 +130,11 @@ impl World {
                 {
                     self.connectors.remove(&old);
                     self.digest(old);
+                    self.read_rules(old);
                 }
                 put(&mut self.connectors, uid, value, revision);
                 self.digest(uid);
+                self.read_rules(uid);
             }
             (Key::Deleted(uid), Entry::Deleted(value)) => put(&mut self.deleted, uid, value, revision),
             (Key::TaskSet(uid), Entry::TaskSet(value)) => {
@@ -184,6 +191,7 @@ impl World {
                 if let Some(uid) = self.names.remove(&(namespace.clone(), name.clone())) {
                     self.connectors.remove(&uid);
                     self.digest(uid);
+                    self.read_rules(uid);
                 }
             }
             Key::Deleted(uid) => drop(self.deleted.remove(uid)),
@@ -301,6 +309,27 @@ impl World {
         match unit.kind {
             UnitKind::Planner => Some(wanted.planner),
             UnitKind::Task(number) => wanted.tasks.get(number as usize).copied(),
+        }
+    }
+
+    /// Where a connector's units may go.
+    pub fn placement_rules(&self, connector: ConnectorUid) -> &PlacementRules {
+        self.rules.get(&connector).unwrap_or(&NO_RULES)
+    }
+
+    /// The connectors whose configs say anything of placement.
+    pub fn all_placement_rules(&self) -> &BTreeMap<ConnectorUid, PlacementRules> {
+        &self.rules
+    }
+
+    /// Reads where the units of a connector may go.
+    fn read_rules(&mut self, uid: ConnectorUid) {
+        self.rules.remove(&uid);
+        if let Some(connector) = self.connectors.get(&uid) {
+            let (rules, _refused_when_it_was_accepted) = PlacementRules::parse(&connector.value.config);
+            if rules != NO_RULES {
+                self.rules.insert(uid, rules);
+            }
         }
     }
 

@@ -26,7 +26,10 @@ use proto::worker_v1::{
     self as wire, session_request::Message as FromWorker, session_response::Message as ToWorker,
     session_service_server::SessionService,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -366,7 +369,10 @@ fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Wor
     for id in &hello.settings_served {
         settings.insert(SettingsId::parse(id.as_str()).map_err(|error| format!("settings_served: {error}"))?);
     }
-    let is_connector = |plugin: &&wire::PluginInfo| plugin.kind == "source" || plugin.kind == "sink";
+    let mut connector_versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for plugin in hello.plugins.iter().filter(|plugin| plugin.kind == "source" || plugin.kind == "sink") {
+        connector_versions.entry(plugin.class.clone()).or_default().insert(plugin.version.clone());
+    }
     Ok(Worker {
         id,
         address: hello.address.clone(),
@@ -375,7 +381,8 @@ fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Wor
         labels: hello.labels.clone(),
         capacity: hello.capacity,
         settings,
-        connectors: hello.plugins.iter().filter(is_connector).map(|plugin| plugin.class.clone()).collect(),
+        connectors: connector_versions.keys().cloned().collect(),
+        connector_versions,
         version: hello.version.clone(),
         state: WorkerState::Active,
         started: now,
@@ -403,4 +410,29 @@ async fn refuse(outbox: &mpsc::Sender<Outgoing>, reason: String) {
     tracing::warn!(%reason, "a session is refused");
     // The worker may have gone already.
     let _ = outbox.send(Ok(message(ToWorker::Refused(wire::Refused { reason })))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control_plane_core::time::Wall;
+
+    #[test]
+    fn a_workers_entry_names_the_versions_of_its_connectors() {
+        let plugin = |kind: &str, class: &str, version: &str| wire::PluginInfo {
+            kind: kind.to_owned(),
+            class: class.to_owned(),
+            version: version.to_owned(),
+            ..Default::default()
+        };
+        let hello = wire::Hello {
+            worker_id: "00000000-0000-0000-0000-000000000007".to_owned(),
+            plugins: vec![plugin("source", "A", "1.0"), plugin("source", "A", "2.0"), plugin("converter", "B", "1.0")],
+            ..Default::default()
+        };
+        let worker = entry(&hello, Wall(0)).expect("an entry");
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<String>>();
+        assert_eq!(worker.connectors, set(&["A"]));
+        assert_eq!(worker.connector_versions, BTreeMap::from([("A".to_owned(), set(&["1.0", "2.0"]))]));
+    }
 }

@@ -28,6 +28,7 @@ pub(super) fn worker(address: &str, started: Wall) -> WorkerView {
             capacity: 0,
             settings: BTreeSet::new(),
             connectors: plugins().into_iter().take(2).map(|plugin| plugin.class).collect(),
+            connector_versions: BTreeMap::new(),
             version: "0.1.0".into(),
             state: WorkerState::Active,
             started,

@@ -113,6 +113,7 @@ fn workers_and_replicas() {
         capacity: 0,
         settings: BTreeSet::new(),
         connectors: BTreeSet::from(["C".to_owned()]),
+        connector_versions: BTreeMap::from([("C".to_owned(), BTreeSet::from(["1.2".to_owned()]))]),
         version: "0.1.0".to_owned(),
         state: WorkerState::Active,
         started: Wall(1),
@@ -124,8 +125,11 @@ fn workers_and_replicas() {
         "workers/00000000-0000-0000-0000-000000000007",
         &entry,
         Entry::Worker(entry.clone()),
-        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1,"known_replicas":["http://127.0.0.1:2"]}"#,
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"connector_versions":{"C":["1.2"]},"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1,"known_replicas":["http://127.0.0.1:2"]}"#,
     );
+    let older = br#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1}"#;
+    let without = Worker { connector_versions: BTreeMap::new(), known_replicas: BTreeSet::new(), ..entry };
+    assert_eq!(Key::Worker(worker()).decode(older).expect("an older entry"), Entry::Worker(without));
     let replica = Replica {
         id: ReplicaId(Uuid::from_u128(9)),
         address: "http://127.0.0.1:2".to_owned(),

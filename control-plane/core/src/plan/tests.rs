@@ -1,5 +1,9 @@
 //! The rules of a move, one test each, on worlds that are kept by executing the planned transactions.
 
+mod placement;
+mod placement_holds;
+mod placement_speed;
+
 use super::*;
 use crate::{
     connector::{Config, ConnectorType, DeletedConnector},
@@ -54,21 +58,33 @@ impl Cluster {
     }
 
     fn worker_with(&mut self, n: u128, capacity: u32) {
-        let worker = Worker {
+        self.worker_as(n, |worker| worker.capacity = capacity);
+    }
+
+    fn worker_as(&mut self, n: u128, change: impl FnOnce(&mut Worker)) {
+        let mut worker = Worker {
             id: worker_id(n),
             address: format!("127.0.0.1:{n}"),
             pool: String::new(),
             zone: String::new(),
             labels: BTreeMap::new(),
-            capacity,
+            capacity: 0,
             settings: BTreeSet::new(),
             connectors: BTreeSet::from(["C".to_owned()]),
+            connector_versions: BTreeMap::new(),
             version: String::new(),
             state: WorkerState::Active,
             started: Wall(0),
             incarnation: 1,
             known_replicas: BTreeSet::new(),
         };
+        change(&mut worker);
+        self.put(Key::Worker(worker.id), Entry::Worker(worker));
+    }
+
+    fn change_worker(&mut self, n: u128, change: impl FnOnce(&mut Worker)) {
+        let mut worker = self.world.workers[&worker_id(n)].value.clone();
+        change(&mut worker);
         self.put(Key::Worker(worker.id), Entry::Worker(worker));
     }
 
@@ -413,9 +429,7 @@ fn a_draining_worker_hands_over_what_others_can_run() {
     cluster.connector(1, "c", &[]);
     cluster.tasks(1, &[], &[&[], &[]]);
     cluster.settle();
-    let mut worker = cluster.world.workers[&worker_id(1)].value.clone();
-    worker.state = WorkerState::Draining;
-    cluster.put(Key::Worker(worker.id), Entry::Worker(worker));
+    cluster.change_worker(1, |worker| worker.state = WorkerState::Draining);
     cluster.settle();
     assert_eq!(cluster.load(1), 3, "nobody else is there");
     cluster.worker(2);

@@ -2,11 +2,14 @@
 
 use super::Control;
 use crate::sessions::CommandFailure;
-use control_plane_api::service::{ConfigInfos, ConfigKeyInfo, Page, PageRequest, PluginView, ServiceError, Violation};
+use control_plane_api::service::{
+    ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, Page, PageRequest, PluginView, ServiceError, Violation,
+};
 use control_plane_core::{
     connector::{Config, ConnectorType},
     ids::{SettingsId, WorkerId},
     lease::FenceClass,
+    placement::{PLUGIN_VERSION, PlacementRules, Versions},
 };
 use proto::worker_v1 as wire;
 use std::{collections::BTreeMap, time::Duration};
@@ -70,7 +73,7 @@ impl Control {
     /// Validates a config that is to be stored.
     pub(super) async fn validate(&self, config: &Config) -> Result<Validated, ServiceError> {
         let result = self.validate_on_worker(config).await?;
-        let infos = config_infos(&result)?;
+        let infos = config_infos(&result, config)?;
         if infos.error_count > 0 {
             return Err(invalid(&infos));
         }
@@ -111,7 +114,7 @@ impl Control {
                 }
             }
         }
-        config_infos(&self.validate_on_worker(&config).await?)
+        config_infos(&self.validate_on_worker(&config).await?, &config)
     }
 
     /// Full class of a connector plugin by any of its names.
@@ -131,7 +134,8 @@ impl Control {
                 "Missing required configuration \"connector.class\" which has no default value.".to_owned(),
             ));
         };
-        let mut candidates = self.workers_with(class)?;
+        let versions = config.get(PLUGIN_VERSION).and_then(|versions| Versions::parse(versions));
+        let mut candidates = self.workers_with(class, versions.as_ref())?;
         let mut last = CommandFailure::Gone;
         while let Some(worker) = candidates.pop() {
             let command = wire::command::Command::Validate(wire::ValidateCommand {
@@ -164,7 +168,8 @@ impl Control {
         }))
     }
 
-    fn workers_with(&self, class: &str) -> Result<Vec<WorkerId>, ServiceError> {
+    /// Those with a wanted version, or else any: they say in Kafka Connect's words which versions there are.
+    fn workers_with(&self, class: &str, versions: Option<&Versions>) -> Result<Vec<WorkerId>, ServiceError> {
         let connected = self.sessions.plugins();
         if connected.is_empty() {
             return Err(ServiceError::NoWorker(
@@ -173,12 +178,12 @@ impl Control {
                     .to_owned(),
             ));
         }
-        let having: Vec<WorkerId> = connected
-            .iter()
-            .filter(|(_, plugins)| plugins.iter().any(|plugin| is_connector(plugin) && is_called(plugin, class)))
-            .map(|(id, _)| *id)
-            .collect();
-        if having.is_empty() {
+        let having = |is_wanted: &dyn Fn(&wire::PluginInfo) -> bool| -> Vec<WorkerId> {
+            let has = |plugin: &wire::PluginInfo| is_connector(plugin) && is_called(plugin, class) && is_wanted(plugin);
+            connected.iter().filter(|(_, plugins)| plugins.iter().any(has)).map(|(id, _)| *id).collect()
+        };
+        let any = having(&|_| true);
+        if any.is_empty() {
             let mut available: Vec<String> = connected
                 .iter()
                 .flat_map(|(_, plugins)| plugins.iter().filter(|plugin| is_connector(plugin)))
@@ -192,7 +197,8 @@ impl Control {
                 available.join(", ")
             )));
         }
-        Ok(having)
+        let fitting = having(&|plugin| versions.is_none_or(|versions| versions.contains(&plugin.version)));
+        Ok(if fitting.is_empty() { any } else { fitting })
     }
 }
 
@@ -204,9 +210,23 @@ fn is_called(plugin: &wire::PluginInfo, name: &str) -> bool {
     plugin.class == name || plugin.aliases.iter().any(|alias| alias == name)
 }
 
-fn config_infos(result: &wire::ValidateResult) -> Result<ConfigInfos, ServiceError> {
-    serde_json::from_str(&result.config_infos_json)
-        .map_err(|error| ServiceError::Internal(format!("a worker's validation result is unreadable: {error}")))
+/// What a worker found out of a config, and what it does not look at: where the connector may run.
+fn config_infos(result: &wire::ValidateResult, config: &Config) -> Result<ConfigInfos, ServiceError> {
+    let mut infos: ConfigInfos = serde_json::from_str(&result.config_infos_json)
+        .map_err(|error| ServiceError::Internal(format!("a worker's validation result is unreadable: {error}")))?;
+    let (_, violations) = PlacementRules::parse(config);
+    infos.error_count += violations.len() as u32;
+    infos.configs.extend(violations.into_iter().map(|violation| ConfigInfo {
+        definition: None,
+        value: ConfigValueInfo {
+            name: violation.key.to_owned(),
+            errors: vec![violation.to_string()],
+            value: Some(violation.value),
+            recommended_values: Vec::new(),
+            visible: true,
+        },
+    }));
+    Ok(infos)
 }
 
 fn bad_class(message: String) -> ServiceError {

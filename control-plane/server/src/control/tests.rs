@@ -244,6 +244,34 @@ async fn a_rollback_to_what_is_invalid_now_is_refused() {
 }
 
 #[tokio::test]
+async fn a_placement_rule_that_is_none_is_refused_by_name_beside_the_workers_errors() {
+    let up = start().await;
+    up.create(&[("ferry.task.weight", "7"), ("ferry.spread", "require")]).await;
+    let pairs = [("bad", "x"), ("ferry.task.weight", "heavy"), ("ferry.worker.selector", "zone=eu,")];
+    let request = UpdateConnector {
+        namespace: Namespace::default(),
+        name: name(),
+        change: ConfigChange::Replace(config(&pairs)),
+        etag: None,
+        allow_missing: false,
+        validate_only: true,
+        request_id: None,
+        author: Author::parse("bob").unwrap(),
+        reason: Reason::default(),
+    };
+    let refused = up.control.update_connector(request).await.unwrap_err();
+    let ServiceError::InvalidConfig { message, violations } = refused else { panic!("{refused:?}") };
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["config.bad", "config.ferry.task.weight", "config.ferry.worker.selector"]);
+    assert!(violations[1].description.contains("an integer from 1 to 1000"), "{violations:?}");
+    assert!(message.contains("the following 3 error(s)"), "{message}");
+
+    let infos = up.control.validate_config(None, config(&pairs)).await.unwrap();
+    let last = infos.configs.last().map(|info| (info.value.name.as_str(), info.value.value.as_deref()));
+    assert_eq!((infos.error_count, last), (3, Some(("ferry.worker.selector", Some("zone=eu,")))));
+}
+
+#[tokio::test]
 async fn histories_are_bounded_and_say_what_was_dropped() {
     let up = start().await;
     up.create(&[("n", "1")]).await;

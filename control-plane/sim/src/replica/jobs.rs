@@ -329,6 +329,7 @@ fn register(world: &World, is_fresh: bool, hello: &Hello, at: &str) -> Step {
                 capacity: 0,
                 settings: BTreeSet::new(),
                 connectors: BTreeSet::from([CLASS.to_owned()]),
+                connector_versions: BTreeMap::new(),
                 version: String::new(),
                 state: WorkerState::Active,
                 started: Wall(0),

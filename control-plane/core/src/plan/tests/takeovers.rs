@@ -13,12 +13,6 @@ impl Cluster {
         self.put(Key::Replica(replica.id), Entry::Replica(replica));
     }
 
-    fn change_worker(&mut self, n: u128, change: impl FnOnce(&mut Worker)) {
-        let mut worker = self.world.workers[&worker_id(n)].value.clone();
-        change(&mut worker);
-        self.put(Key::Worker(worker.id), Entry::Worker(worker));
-    }
-
     fn fence(&mut self, n: u128, class: FenceClass) {
         let mut connector = self.world.connectors[&uid(n)].value.clone();
         connector.fence_class = class;
