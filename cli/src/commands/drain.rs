@@ -1,7 +1,7 @@
 //! `ferry drain worker NAME`.
 
 use crate::{
-    args::{Arguments, Drain},
+    args::{Arguments, Workers},
     client::Client,
     commands::outcome_of,
     failure::Failure,
@@ -11,7 +11,7 @@ use proto::v1::DrainWorkerRequest;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    Drain::Worker { name }: &Drain,
+    Workers::Worker { name }: &Workers,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(arguments).await?;

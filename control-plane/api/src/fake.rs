@@ -159,6 +159,22 @@ fn paged<T>(items: Vec<T>, page: &PageRequest) -> Result<Page<T>, ServiceError> 
     Ok(Page { items: items.into_iter().skip(start).take(size).collect(), next })
 }
 
+impl FakeService {
+    async fn change_worker(
+        &self,
+        name: &str,
+        validate_only: bool,
+        state: WorkerState,
+    ) -> Result<WorkerView, ServiceError> {
+        let mut view = self.get_worker(name).await?;
+        view.worker.state = state;
+        if !validate_only {
+            self.world()?.worker = view.clone();
+        }
+        Ok(view)
+    }
+}
+
 #[tonic::async_trait]
 impl Service for FakeService {
     async fn create_connector(&self, request: CreateConnector) -> Result<ConnectorView, ServiceError> {
@@ -415,12 +431,15 @@ impl Service for FakeService {
     }
 
     async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        let mut view = self.get_worker(name).await?;
-        view.worker.state = WorkerState::Draining;
-        if !validate_only {
-            self.world()?.worker = view.clone();
-        }
-        Ok(view)
+        self.change_worker(name, validate_only, WorkerState::Draining).await
+    }
+
+    async fn cordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        self.change_worker(name, validate_only, WorkerState::Cordoned).await
+    }
+
+    async fn uncordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        self.change_worker(name, validate_only, WorkerState::Active).await
     }
 
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {

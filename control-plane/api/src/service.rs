@@ -11,7 +11,7 @@ use control_plane_core::{
     time::Wall,
     worker::Worker,
 };
-pub use error::{ServiceError, Violation};
+pub use error::{Overload, ServiceError, Violation};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -385,6 +385,10 @@ pub trait Service: Send + Sync + 'static {
     async fn get_worker(&self, name: &str) -> Result<WorkerView, ServiceError>;
     /// Moves its units away and grants it nothing new.
     async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError>;
+    /// Lets it keep what it has and grants it nothing new.
+    async fn cordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError>;
+    /// Takes back a cordon or a drain.
+    async fn uncordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError>;
     /// Ordered by kind and class.
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError>;
     /// By class or alias.

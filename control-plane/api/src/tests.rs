@@ -31,7 +31,7 @@ impl Up {
         let fake = Arc::new(FakeService::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = routes(fake.clone());
+        let routes = routes(fake.clone(), 4 << 20);
         let server = tokio::spawn(async move {
             Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
@@ -264,6 +264,15 @@ async fn restarts_workers_and_plugins() {
     let drain = v1::DrainWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), validate_only: false };
     let drained = workers.drain_worker(drain).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(drained.state(), v1::WorkerState::Draining);
+    let worker = format!("workers/{}", crate::fake::WORKER);
+    let dry = v1::UncordonWorkerRequest { name: worker.clone(), validate_only: true };
+    let dry = workers.uncordon_worker(dry).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(dry.state(), v1::WorkerState::Ready);
+    let cordon = v1::CordonWorkerRequest { name: worker.clone(), validate_only: false };
+    let cordoned = workers.cordon_worker(cordon).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(cordoned.state(), v1::WorkerState::Cordoned);
+    let kept = workers.get_worker(v1::GetWorkerRequest { name: worker }).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(kept.state(), v1::WorkerState::Cordoned, "a dry run changes nothing, a cordon does");
     let wrong = workers.get_worker(v1::GetWorkerRequest { name: "x".into() }).await.unwrap_err();
     assert_eq!(first_field(&wrong), "name");
 

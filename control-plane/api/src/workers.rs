@@ -53,4 +53,24 @@ impl WorkerService for Workers {
         let view = self.service.drain_worker(name, request.validate_only).await.map_err(status)?;
         Ok(Response::new(v1::DrainWorkerResponse { worker: Some(worker::worker(view)) }))
     }
+
+    async fn cordon_worker(
+        &self,
+        request: Request<v1::CordonWorkerRequest>,
+    ) -> Result<Response<v1::CordonWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let name = names::worker("name", &request.name).map_err(status)?;
+        let view = self.service.cordon_worker(name, request.validate_only).await.map_err(status)?;
+        Ok(Response::new(v1::CordonWorkerResponse { worker: Some(worker::worker(view)) }))
+    }
+
+    async fn uncordon_worker(
+        &self,
+        request: Request<v1::UncordonWorkerRequest>,
+    ) -> Result<Response<v1::UncordonWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let name = names::worker("name", &request.name).map_err(status)?;
+        let view = self.service.uncordon_worker(name, request.validate_only).await.map_err(status)?;
+        Ok(Response::new(v1::UncordonWorkerResponse { worker: Some(worker::worker(view)) }))
+    }
 }

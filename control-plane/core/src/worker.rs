@@ -1,7 +1,7 @@
 //! Workers and replicas as they are stored.
 
 use crate::{
-    ids::{ReplicaId, SettingsId, WorkerId},
+    ids::{Instance, ReplicaId, SettingsId, WorkerId},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum WorkerState {
     /// It may.
     Active,
+    /// It may keep what it has; it gets nothing new.
+    Cordoned,
     /// It may keep what it has until that is moved; it gets nothing new.
     Draining,
     /// Its lease has ended. For good: the process must come back under a new id.
@@ -50,6 +52,12 @@ pub struct Worker {
     pub state: WorkerState,
     /// When it said hello first.
     pub started: Wall,
+    /// The process that the id belongs to; None: it was registered by a program that knew of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+    /// Its process ends: nobody can take the drain back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_leaving: bool,
 }
 
 /// Key `replicas/<id>`, bound to the replica's own store lease: written once a heartbeat interval at most.

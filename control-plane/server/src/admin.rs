@@ -1,6 +1,6 @@
 //! The admin listener: liveness, readiness, metrics.
 
-use crate::{cache::Cache, sessions::Sessions};
+use crate::{cache::Cache, limits::refusals::Refusals, sessions::Sessions};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use control_plane_core::{ids::ReplicaId, lease::GrantState};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
@@ -14,6 +14,8 @@ pub struct Admin {
     pub sessions: Sessions,
     /// Who we are.
     pub replica: ReplicaId,
+    /// What was over a limit.
+    pub refusals: Refusals,
 }
 
 /// The admin routes.
@@ -56,6 +58,7 @@ async fn metrics(State(admin): State<Admin>) -> Result<String, (StatusCode, Stri
             registry.register(name, help, gauge);
         }
     }
+    registry.register("over_limit", "Calls, sessions, connections and messages over a limit", admin.refusals.metric());
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(text)

@@ -1,5 +1,6 @@
 //! The command line of `ferry-control-plane`; each flag has an environment variable.
 
+use crate::limits::Limits;
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -40,4 +41,7 @@ pub struct Args {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "FERRY_ADMIN_LISTEN", default_value = "127.0.0.1:7401", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
+    /// What this replica takes on at a time.
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: Limits,
 }

@@ -174,6 +174,14 @@ impl Service for Control {
         self.drain(name, validate_only).await
     }
 
+    async fn cordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        self.cordon(name, validate_only).await
+    }
+
+    async fn uncordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        self.uncordon(name, validate_only).await
+    }
+
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {
         self.page_of_plugins(page)
     }

@@ -9,6 +9,7 @@ pub mod control;
 pub mod documents;
 pub mod hub;
 pub mod leader;
+pub mod limits;
 pub mod progress;
 pub mod properties;
 pub mod reports;

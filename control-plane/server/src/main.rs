@@ -61,7 +61,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
-    run(Arc::new(store), settings, listen, stop, |listening| {
+    run(Arc::new(store), settings, listen, args.limits, stop, |listening| {
         // Whoever waits for the line reads it; nobody else is hurt by its loss.
         let _ = writeln!(
             std::io::stdout(),

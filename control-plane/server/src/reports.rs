@@ -162,17 +162,18 @@ impl Reports {
         .await
     }
 
-    /// The worker is asked, or asks, to be drained; or it says goodbye (it holds nothing any more).
-    pub async fn worker_state(&self, id: WorkerId, state: WorkerState) -> Result<bool, StoreError> {
+    /// Changes a worker's entry: somebody asks for it, or the worker itself does. One whose lease has ended stays as it is.
+    /// False: there is no such worker.
+    pub async fn change_worker(&self, id: WorkerId, change: impl Fn(&Worker) -> Worker) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
             let worker = self.cache.world().workers.get(&id).cloned();
             let Some(Stored { value, revision }) = worker else { return Ok(false) };
-            if value.state == state || value.state == WorkerState::Expired {
+            let changed = change(&value);
+            if changed == value || value.state == WorkerState::Expired {
                 return Ok(true);
             }
-            let txn = Txn::new()
-                .when(Compare::Unchanged(Key::Worker(id), revision))
-                .put(Key::Worker(id), encode(&Worker { state, ..value }));
+            let txn =
+                Txn::new().when(Compare::Unchanged(Key::Worker(id), revision)).put(Key::Worker(id), encode(&changed));
             match self.store.commit(txn).await? {
                 Outcome::Committed(revision) => {
                     self.cache.reach(revision).await?;

@@ -27,7 +27,8 @@ pub(crate) fn worker(view: WorkerView) -> v1::Worker {
 fn state(view: &WorkerView) -> v1::WorkerState {
     match view.worker.state {
         WorkerState::Expired => v1::WorkerState::Expired,
-        WorkerState::Active | WorkerState::Draining if view.silent => v1::WorkerState::Unknown,
+        WorkerState::Active | WorkerState::Cordoned | WorkerState::Draining if view.silent => v1::WorkerState::Unknown,
+        WorkerState::Cordoned => v1::WorkerState::Cordoned,
         WorkerState::Draining => v1::WorkerState::Draining,
         WorkerState::Active => v1::WorkerState::Ready,
     }

@@ -31,6 +31,8 @@ pub(super) fn worker(address: &str, started: Wall) -> WorkerView {
             version: "0.1.0".into(),
             state: WorkerState::Active,
             started,
+            instance: None,
+            is_leaving: false,
         },
         silent: false,
         units: 0,

@@ -1,7 +1,7 @@
 //! Golden forms of keys and values: what stands in a cluster's etcd must stay readable.
 
 use super::*;
-use crate::ids::UnitKind;
+use crate::ids::{Instance, UnitKind};
 use crate::{
     connector::{ConnectorType, TargetState},
     lease::{FenceClass, GrantState},
@@ -116,6 +116,8 @@ fn workers_and_replicas() {
         version: "0.1.0".to_owned(),
         state: WorkerState::Active,
         started: Wall(1),
+        instance: None,
+        is_leaving: false,
     };
     golden(
         Key::Worker(worker()),
@@ -123,6 +125,19 @@ fn workers_and_replicas() {
         &entry,
         Entry::Worker(entry.clone()),
         r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1}"#,
+    );
+    let leaving = Worker {
+        state: WorkerState::Cordoned,
+        instance: Some(Instance(Uuid::from_u128(8))),
+        is_leaving: true,
+        ..entry.clone()
+    };
+    golden(
+        Key::Worker(worker()),
+        "workers/00000000-0000-0000-0000-000000000007",
+        &leaving,
+        Entry::Worker(leaving.clone()),
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"CORDONED","started":1,"instance":"00000000-0000-0000-0000-000000000008","is_leaving":true}"#,
     );
     let replica = Replica {
         id: ReplicaId(Uuid::from_u128(9)),

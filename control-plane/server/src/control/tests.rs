@@ -39,7 +39,7 @@ struct Up {
 
 async fn start() -> Up {
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let (cache, clock, sessions) = (Cache::default(), Clock::new(), Sessions::default());
+    let (cache, clock, sessions) = (Cache::default(), Clock::new(), Sessions::new(1));
     let progress = ProgressTable::default();
     let replica = ReplicaId(Uuid::from_u128(1));
     let address = "http://127.0.0.1:1".to_owned();

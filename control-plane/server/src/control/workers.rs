@@ -1,8 +1,8 @@
-//! Workers as users see and drain them.
+//! Workers as users see, cordon and drain them.
 
 use super::{Control, StoreErrorAt};
 use control_plane_api::service::{Page, PageRequest, ServiceError, WorkerView};
-use control_plane_core::worker::WorkerState;
+use control_plane_core::worker::{Worker, WorkerState};
 
 impl Control {
     pub(super) async fn page_of_workers(&self, page: PageRequest) -> Result<Page<WorkerView>, ServiceError> {
@@ -21,13 +21,56 @@ impl Control {
     }
 
     pub(super) async fn drain(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.up_to_date().await?;
-        let found = self.find_worker(name)?;
-        if !validate_only && found.worker.state == WorkerState::Active {
-            let id = found.worker.id;
-            self.reports.worker_state(id, WorkerState::Draining).await.map_err(StoreErrorAt)?;
+        self.change_worker(name, validate_only, |worker| match worker.state {
+            WorkerState::Active | WorkerState::Cordoned => WorkerState::Draining,
+            state @ (WorkerState::Draining | WorkerState::Expired) => state,
+        })
+        .await
+    }
+
+    pub(super) async fn cordon(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        self.change_worker(name, validate_only, |worker| match worker.state {
+            WorkerState::Active => WorkerState::Cordoned,
+            state @ (WorkerState::Cordoned | WorkerState::Draining | WorkerState::Expired) => state,
+        })
+        .await
+    }
+
+    pub(super) async fn uncordon(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
+        let changed = self.change_worker(name, validate_only, |worker| match worker.state {
+            _ if worker.is_leaving => worker.state,
+            WorkerState::Cordoned | WorkerState::Draining => WorkerState::Active,
+            state @ (WorkerState::Active | WorkerState::Expired) => state,
+        });
+        let view = changed.await?;
+        match view.worker.state {
+            WorkerState::Active => Ok(view),
+            WorkerState::Expired => Err(ServiceError::FailedPrecondition(format!(
+                "the lease of worker {name} has ended: its process, if it lives, comes back under a new id"
+            ))),
+            WorkerState::Cordoned | WorkerState::Draining => Err(ServiceError::FailedPrecondition(format!(
+                "the process of worker {name} is ending and gives up its units; start it again"
+            ))),
         }
-        self.find_worker(name)
+    }
+
+    /// Gives the worker as it is afterwards, or would be.
+    async fn change_worker(
+        &self,
+        name: &str,
+        validate_only: bool,
+        state: impl Fn(&Worker) -> WorkerState + Send + Sync,
+    ) -> Result<WorkerView, ServiceError> {
+        self.up_to_date().await?;
+        let mut found = self.find_worker(name)?;
+        if validate_only {
+            found.worker.state = state(&found.worker);
+            return Ok(found);
+        }
+        let id = found.worker.id;
+        let change = |worker: &Worker| Worker { state: state(worker), ..worker.clone() };
+        self.reports.change_worker(id, change).await.map_err(StoreErrorAt)?;
+        self.find_worker(&id.to_string())
     }
 
     pub(super) fn find_worker(&self, name: &str) -> Result<WorkerView, ServiceError> {

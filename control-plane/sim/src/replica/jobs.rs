@@ -216,7 +216,9 @@ impl Sim {
             Kind::Register { link, worker, .. } => {
                 let state = self.replicas[index].world.workers.get(&worker).map(|stored| stored.value.state);
                 match state {
-                    Some(WorkerState::Active | WorkerState::Draining) => self.opened(index, link, worker),
+                    Some(WorkerState::Active | WorkerState::Cordoned | WorkerState::Draining) => {
+                        self.opened(index, link, worker)
+                    }
                     Some(WorkerState::Expired) | None => {
                         self.send_to_worker(link, ToWorker::Expired);
                         self.close_by_replica(link);
@@ -306,6 +308,8 @@ fn register(world: &World, is_fresh: bool, worker: WorkerId, was_known: bool) ->
                 version: String::new(),
                 state: WorkerState::Active,
                 started: Wall(0),
+                instance: None,
+                is_leaving: false,
             };
             Step::Store(Txn::new().when(Compare::Absent(Key::Worker(worker))).put(Key::Worker(worker), encode(&entry)))
         }
