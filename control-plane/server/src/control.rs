@@ -50,6 +50,9 @@ impl From<StoreErrorAt> for ServiceError {
         match error {
             StoreError::Unavailable(text) => ServiceError::Unavailable(text),
             StoreError::TooLarge(text) => ServiceError::TooLarge(text),
+            error @ StoreError::OutOfSpace(_) => ServiceError::OutOfSpace(format!(
+                "{error}; compact and defragment etcd, or raise its --quota-backend-bytes, and disarm its alarm"
+            )),
             error @ (StoreError::Unreadable(_) | StoreError::Embedded(_)) => ServiceError::Internal(error.to_string()),
         }
     }
@@ -72,6 +75,11 @@ impl Control {
             }
             Outcome::Refused => Ok(false),
         }
+    }
+
+    /// Before a config is stored, with its history.
+    fn check_space(&self, validate_only: bool) -> Result<(), ServiceError> {
+        if validate_only { Ok(()) } else { self.reports.space.check_configs() }
     }
 
     fn find(&self, namespace: &Namespace, name: &ConnectorName) -> Result<Stored<Connector>, ServiceError> {

@@ -16,4 +16,5 @@ pub mod reports;
 pub mod run;
 pub mod session;
 pub mod sessions;
+pub mod space;
 pub mod view;

@@ -43,6 +43,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let settings = properties::distributed(&args.config)?;
     let patience = Duration::from_secs(args.etcd_timeout_s);
     let store = EtcdStore::connect(&args.etcd, &args.etcd_prefix, patience).await?;
+    let store = store.with_quota(args.etcd_quota_bytes);
     let listen = Listen {
         grpc: args.grpc_listen,
         workers: args.worker_listen,

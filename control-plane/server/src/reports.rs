@@ -1,6 +1,6 @@
 //! What workers report, stored under guards: an older epoch, or a generation that is past, changes nothing.
 
-use crate::{cache::Cache, clock::Clock};
+use crate::{cache::Cache, clock::Clock, space::SpaceView};
 use control_plane_core::{
     connector::{Config, TargetState},
     ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
@@ -25,6 +25,8 @@ pub enum Verdict {
     Void,
     /// It cannot be stored; the text is for the user.
     Refused(String),
+    /// It is not stored for want of space; the worker repeats it.
+    Postponed,
 }
 
 /// Tries against a store that keeps changing.
@@ -39,6 +41,8 @@ pub struct Reports {
     pub cache: Cache,
     /// The clock.
     pub clock: Clock,
+    /// How much may still be stored.
+    pub space: SpaceView,
 }
 
 /// A unit's transition, as a worker tells it.
@@ -89,8 +93,13 @@ impl Reports {
                 Some(before) => Compare::Unchanged(key.clone(), before.revision),
                 None => Compare::Absent(key.clone()),
             };
-            let guard = Compare::Unchanged(Key::Owner(report.unit), owner.revision);
-            Step::Store(Txn::new().when(guard).when(unchanged).put(key.clone(), encode(&status)))
+            let guarded = Txn::new().when(Compare::Unchanged(Key::Owner(report.unit), owner.revision)).when(unchanged);
+            match (self.space.level().takes_statuses(), before) {
+                (true, _) => Step::Store(guarded.put(key.clone(), encode(&status))),
+                (false, None) => Step::Done(Verdict::Postponed),
+                // What is stored is not true any more, and a deletion takes no space.
+                (false, Some(_)) => Step::StoreFor(guarded.delete(key.clone()), Verdict::Postponed),
+            }
         })
         .await
     }
@@ -206,17 +215,31 @@ impl Reports {
             match step {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::Behind => {}
-                Step::Store(txn) => match self.store.commit(txn).await? {
-                    Outcome::Committed(revision) => {
-                        self.reached(revision).await;
+                Step::Store(txn) => {
+                    if self.stored(txn).await? {
                         return Ok(Verdict::Accepted);
                     }
-                    Outcome::Refused => {}
-                },
+                }
+                Step::StoreFor(txn, verdict) => {
+                    if self.stored(txn).await? {
+                        return Ok(verdict);
+                    }
+                }
             }
             self.cache.up_to_date(&*self.store).await?;
         }
         Err(contended())
+    }
+
+    /// False: a guard did not hold.
+    async fn stored(&self, txn: Txn) -> Result<bool, StoreError> {
+        match self.store.commit(txn).await? {
+            Outcome::Committed(revision) => {
+                self.reached(revision).await;
+                Ok(true)
+            }
+            Outcome::Refused => Ok(false),
+        }
     }
 
     async fn reached(&self, revision: Revision) {
@@ -228,6 +251,7 @@ impl Reports {
 
 enum Step {
     Store(Txn),
+    StoreFor(Txn, Verdict),
     Done(Verdict),
     Behind,
 }

@@ -15,6 +15,7 @@ use crate::{
     reports::Reports,
     session::WorkerSessions,
     sessions::Sessions,
+    space::{self, SpaceView},
     view::Viewer,
 };
 use anyhow::{Context, anyhow};
@@ -132,7 +133,9 @@ pub async fn run(
     store_settings(&*store, &cache, settings).await?;
     let worker_listener = bind(workers, "--worker-listen").await?;
 
-    let reports = Reports { store: store.clone(), cache: cache.clone(), clock };
+    let space = SpaceView::default();
+    let mut watching_space = tokio::spawn(space::watch(store.clone(), space.clone(), clock));
+    let reports = Reports { store: store.clone(), cache: cache.clone(), clock, space: space.clone() };
     let leader = LeaderLoop {
         store: store.clone(),
         cache: cache.clone(),
@@ -153,7 +156,7 @@ pub async fn run(
         policy: policy.clone(),
         limits: SessionLimits::new(limits.clone(), refusals.clone()),
     };
-    let viewer = Viewer { clock, progress, policy };
+    let viewer = Viewer { clock, progress, policy, space: space.clone() };
     let control: Arc<dyn Service> =
         Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
@@ -167,7 +170,7 @@ pub async fn run(
     let workers = serve_workers(worker_listener, worker_sessions, &limits, closing.clone());
     let grpc = serve_grpc(for_users(grpc_listener), control.clone(), calls.clone(), closing.clone());
     let rest = serve_rest(for_users(rest_listener), control, calls, closing.clone());
-    let admin = Admin { cache, sessions, replica: listening.replica, refusals: refusals.clone() };
+    let admin = Admin { cache, sessions, replica: listening.replica, refusals: refusals.clone(), space };
     let admin = serve_http(admin_listener, admin::router(admin), closing.clone());
     ready(&listening);
     let listeners = async { tokio::try_join!(workers, grpc, rest, admin).map(|_| ()) };
@@ -175,6 +178,7 @@ pub async fn run(
     let result = tokio::select! {
         error = &mut hub => Err(hub_ended(error)),
         _ = &mut leader => Err(anyhow!("the leader's loop has ended")),
+        _ = &mut watching_space => Err(anyhow!("the watch over the store's space has ended")),
         result = &mut listeners => result,
         () = stop.cancelled() => Ok(()),
     };
@@ -186,6 +190,7 @@ pub async fn run(
         // Sessions are streams without an end: they are not waited for.
         let _ = tokio::time::timeout(CLOSING, listeners).await;
     }
+    watching_space.abort();
     hub.abort();
     result
 }

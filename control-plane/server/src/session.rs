@@ -281,6 +281,12 @@ impl WorkerSessions {
                 Ok(Verdict::Accepted) => wire::ReportAck { sequence, accepted: true, reason: String::new() },
                 Ok(Verdict::Void) => wire::ReportAck { sequence, accepted: false, reason: String::new() },
                 Ok(Verdict::Refused(reason)) => wire::ReportAck { sequence, accepted: false, reason },
+                // Not answered: the worker tells it again.
+                Ok(Verdict::Postponed) => continue,
+                Err(error @ StoreError::OutOfSpace(_)) => {
+                    tracing::debug!(%worker, %error, "a report was not stored");
+                    continue;
+                }
                 Err(StoreError::TooLarge(reason)) => wire::ReportAck { sequence, accepted: false, reason },
                 Err(error) => {
                     tracing::warn!(%worker, %error, "a report could not be stored");

@@ -8,6 +8,7 @@ use control_plane_core::{
     history::ConfigRevision,
     ids::{ConnectorUid, Revision},
     keys::{Entry, Key},
+    space::Space,
     txn::{Compare, Txn, Write},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -91,6 +92,11 @@ impl Store for EmbeddedStore {
     fn compact(&self, _before: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
         // Only the newest values are kept.
         Box::pin(async { Ok(()) })
+    }
+
+    fn space(&self) -> BoxFuture<'_, Result<Option<Space>, StoreError>> {
+        // A file has what the disk has.
+        Box::pin(async { Ok(None) })
     }
 
     fn follow(&self) -> BoxStream<'static, Followed> {

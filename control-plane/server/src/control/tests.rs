@@ -8,6 +8,7 @@ use crate::{
     progress::ProgressTable,
     reports::Reports,
     sessions::{OUTBOX, Sessions},
+    space::SpaceView,
     view::Viewer,
 };
 use control_plane_api::service::{
@@ -62,8 +63,9 @@ async fn start() -> Up {
         }
     });
 
-    let reports = Reports { store: store.clone(), cache: cache.clone(), clock };
-    let viewer = Viewer { clock, progress, policy: Policy::default() };
+    let space = SpaceView::default();
+    let reports = Reports { store: store.clone(), cache: cache.clone(), clock, space: space.clone() };
+    let viewer = Viewer { clock, progress, policy: Policy::default(), space };
     Up { control: Control { store, cache, clock, sessions, viewer, reports }, _tasks: tasks, _to_hub: to_hub }
 }
 

@@ -4,7 +4,7 @@ use crate::up::{DEADLINE, Up, at_most, connector, put};
 use control_plane_core::connector::Config;
 use control_plane_server::limits::Limits;
 use control_plane_store::embedded::EmbeddedStore;
-use proto::v1::{self, watch_connectors_response::Event as Step};
+use proto::v1;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::AsyncReadExt as _,
@@ -176,9 +176,7 @@ async fn watchers_that_do_not_read_slow_nobody() {
     let told = async {
         loop {
             let step = reader.message().await.expect("the watch goes on").expect("the watch goes on");
-            if let Some(Step::Connector(connector)) = step.event
-                && connector.name == last
-            {
+            if step.connector.is_some_and(|connector| connector.name == last) {
                 return;
             }
         }
