@@ -23,14 +23,14 @@ pub(crate) async fn run(
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(arguments).await?;
-    let (named, validate_only) = (format!("workers/{name}"), false);
+    let worker = format!("workers/{name}");
     let outcome = match verb {
         Verb::Cordon => {
-            client.workers.cordon_worker(CordonWorkerRequest { name: named, validate_only }).await?;
+            client.workers.cordon_worker(CordonWorkerRequest { name: worker, ..Default::default() }).await?;
             "cordoned"
         }
         Verb::Uncordon => {
-            client.workers.uncordon_worker(UncordonWorkerRequest { name: named, validate_only }).await?;
+            client.workers.uncordon_worker(UncordonWorkerRequest { name: worker, ..Default::default() }).await?;
             "uncordoned"
         }
     };

@@ -15,7 +15,7 @@ pub(crate) async fn run(
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(arguments).await?;
-    let request = DrainWorkerRequest { name: format!("workers/{name}"), validate_only: false };
+    let request = DrainWorkerRequest { name: format!("workers/{name}"), ..Default::default() };
     client.workers.drain_worker(request).await?;
     output.done(&[outcome_of("worker", name, "draining")])
 }

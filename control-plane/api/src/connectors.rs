@@ -214,7 +214,7 @@ impl ConnectorService for Connectors {
         request: Request<v1::RestartConnectorRequest>,
     ) -> Result<Response<v1::RestartConnectorResponse>, Status> {
         let request = request.into_inner();
-        let named = reference(&request.name, String::new(), request.validate_only).map_err(status)?;
+        let named = reference(&request.name, request.etag, request.validate_only).map_err(status)?;
         let restarted = self.service.restart_connector(named, request.include_tasks, request.only_failed);
         let view = restarted.await.map_err(status)?;
         Ok(Response::new(v1::RestartConnectorResponse { connector: Some(connector::connector(view)) }))
@@ -222,7 +222,7 @@ impl ConnectorService for Connectors {
 
     async fn restart_task(&self, request: Request<v1::RestartTaskRequest>) -> Result<Response<()>, Status> {
         let request = request.into_inner();
-        let named = reference(&request.name, String::new(), request.validate_only).map_err(status)?;
+        let named = reference(&request.name, request.etag, request.validate_only).map_err(status)?;
         self.service.restart_task(named, request.task).await.map_err(status)?;
         Ok(Response::new(()))
     }

@@ -9,7 +9,7 @@ use crate::revisions;
 use crate::service::{
     About, ConfigChange, ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorRef, ConnectorView,
     CreateConnector, Page, PageRequest, PluginView, Position64, RevisionView, RollbackConnector, Service, ServiceError,
-    UnitState, UnitView, UpdateConnector, Violation, Watched, WorkerView,
+    UnitState, UnitView, UpdateConnector, Violation, Watched, WorkerChange, WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, ConnectorType, TargetState},
@@ -160,15 +160,14 @@ fn paged<T>(items: Vec<T>, page: &PageRequest) -> Result<Page<T>, ServiceError> 
 }
 
 impl FakeService {
-    async fn change_worker(
-        &self,
-        name: &str,
-        validate_only: bool,
-        state: WorkerState,
-    ) -> Result<WorkerView, ServiceError> {
-        let mut view = self.get_worker(name).await?;
+    async fn change_worker(&self, change: WorkerChange, state: WorkerState) -> Result<WorkerView, ServiceError> {
+        let mut view = self.get_worker(&change.name).await?;
+        let current = view.worker.etag();
+        if let Some(given) = change.etag.filter(|given| *given != current) {
+            return Err(ServiceError::StaleEtag { given, current });
+        }
         view.worker.state = state;
-        if !validate_only {
+        if !change.validate_only {
             self.world()?.worker = view.clone();
         }
         Ok(view)
@@ -430,16 +429,16 @@ impl Service for FakeService {
         Err(ServiceError::NotFound { what: "Worker", name: name.to_owned() })
     }
 
-    async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.change_worker(name, validate_only, WorkerState::Draining).await
+    async fn drain_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Draining).await
     }
 
-    async fn cordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.change_worker(name, validate_only, WorkerState::Cordoned).await
+    async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Cordoned).await
     }
 
-    async fn uncordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.change_worker(name, validate_only, WorkerState::Active).await
+    async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Active).await
     }
 
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {

@@ -255,20 +255,24 @@ async fn restarts_workers_and_plugins() {
     let restart = v1::RestartConnectorRequest { name: name("a"), include_tasks: true, ..Default::default() };
     let shown = up.connectors().restart_connector(restart).await.unwrap().into_inner().connector.unwrap();
     assert_eq!(shown.tasks[0].state(), v1::UnitState::Restarting);
+    let stale = v1::RestartConnectorRequest { name: name("a"), etag: "old".into(), ..Default::default() };
+    assert_eq!(reason(&up.connectors().restart_connector(stale).await.unwrap_err()), "STALE_ETAG");
+    let stale = v1::RestartTaskRequest { name: name("a"), etag: "old".into(), ..Default::default() };
+    assert_eq!(reason(&up.connectors().restart_task(stale).await.unwrap_err()), "STALE_ETAG");
     let task = v1::RestartTaskRequest { name: name("a"), task: 7, ..Default::default() };
     assert_eq!(reason(&up.connectors().restart_task(task).await.unwrap_err()), "TASK_NOT_FOUND");
 
     let mut workers = WorkerServiceClient::new(up.channel.clone());
     let listed = workers.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
     assert_eq!((listed.workers[0].units, listed.workers[0].state()), (2, v1::WorkerState::Ready));
-    let drain = v1::DrainWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), validate_only: false };
+    let drain = v1::DrainWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), ..Default::default() };
     let drained = workers.drain_worker(drain).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(drained.state(), v1::WorkerState::Draining);
     let worker = format!("workers/{}", crate::fake::WORKER);
-    let dry = v1::UncordonWorkerRequest { name: worker.clone(), validate_only: true };
+    let dry = v1::UncordonWorkerRequest { name: worker.clone(), validate_only: true, ..Default::default() };
     let dry = workers.uncordon_worker(dry).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(dry.state(), v1::WorkerState::Ready);
-    let cordon = v1::CordonWorkerRequest { name: worker.clone(), validate_only: false };
+    let cordon = v1::CordonWorkerRequest { name: worker.clone(), ..Default::default() };
     let cordoned = workers.cordon_worker(cordon).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(cordoned.state(), v1::WorkerState::Cordoned);
     let kept = workers.get_worker(v1::GetWorkerRequest { name: worker }).await.unwrap().into_inner().worker.unwrap();

@@ -5,6 +5,7 @@ use crate::{
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a worker may hold units.
@@ -58,6 +59,16 @@ pub struct Worker {
     /// Its process ends: nobody can take the drain back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_leaving: bool,
+}
+
+impl Worker {
+    /// Opaque: changes with what others can change.
+    pub fn etag(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.id.0.as_bytes());
+        hash.update([self.state as u8, u8::from(self.is_leaving)]);
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Key `replicas/<id>`, bound to the replica's own store lease: written once a heartbeat interval at most.

@@ -10,7 +10,8 @@ mod workers;
 use crate::{cache::Cache, clock::Clock, reports::Reports, sessions::Sessions, view::Viewer};
 use control_plane_api::service::{
     About, ConfigInfos, ConfigKeyInfo, ConnectorRef, ConnectorView, CreateConnector, Page, PageRequest, PluginView,
-    Position64, RevisionView, RollbackConnector, Service, ServiceError, UpdateConnector, Watched, WorkerView,
+    Position64, RevisionView, RollbackConnector, Service, ServiceError, UpdateConnector, Watched, WorkerChange,
+    WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
@@ -178,16 +179,16 @@ impl Service for Control {
         self.find_worker(name)
     }
 
-    async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.drain(name, validate_only).await
+    async fn drain_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.drain(worker).await
     }
 
-    async fn cordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.cordon(name, validate_only).await
+    async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.cordon(worker).await
     }
 
-    async fn uncordon_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.uncordon(name, validate_only).await
+    async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.uncordon(worker).await
     }
 
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {

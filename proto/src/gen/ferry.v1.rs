@@ -306,6 +306,9 @@ pub struct RestartConnectorRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "5")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Restart.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -326,6 +329,9 @@ pub struct RestartTaskRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "3")]
     pub validate_only: bool,
+    /// The connector's; if set, must match.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Watch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2033,6 +2039,9 @@ pub struct Worker {
     /// When its heartbeat number last moved.
     #[prost(message, optional, tag = "11")]
     pub last_heartbeat_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Changes with what is stored of the worker; opaque.
+    #[prost(string, tag = "12")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// List.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2077,6 +2086,9 @@ pub struct DrainWorkerRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "2")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Drain.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2094,6 +2106,9 @@ pub struct CordonWorkerRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "2")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Cordon.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2111,6 +2126,9 @@ pub struct UncordonWorkerRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "2")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Uncordon.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -7,6 +7,7 @@ use proto::v1;
 
 pub(crate) fn worker(view: WorkerView) -> v1::Worker {
     let state = state(&view);
+    let etag = view.worker.etag();
     let stored = view.worker;
     v1::Worker {
         name: format!("workers/{}", stored.id),
@@ -20,6 +21,7 @@ pub(crate) fn worker(view: WorkerView) -> v1::Worker {
         version: stored.version,
         start_time: Some(timestamp(stored.started)),
         last_heartbeat_time: view.last_heartbeat.map(timestamp),
+        etag,
     }
 }
 

@@ -66,7 +66,7 @@ pub enum ServiceError {
     },
     /// Somebody else changed it since.
     #[error(
-        "the etag {given:?} is stale: the connector has changed since; read it again (its etag is now {current:?})"
+        "the etag {given:?} is stale: what it was read from has changed since; read it again (its etag is now {current:?})"
     )]
     StaleEtag {
         /// What the caller gave.

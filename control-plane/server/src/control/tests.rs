@@ -1,5 +1,7 @@
 //! Histories and rollbacks, on the embedded store, with a worker that finds fine every config without the key `bad`.
 
+mod guards;
+
 use super::Control;
 use crate::{
     cache::Cache,

@@ -1,7 +1,7 @@
 //! Workers as users see, cordon and drain them.
 
 use super::{Control, StoreErrorAt};
-use control_plane_api::service::{Page, PageRequest, ServiceError, WorkerView};
+use control_plane_api::service::{Page, PageRequest, ServiceError, WorkerChange, WorkerView};
 use control_plane_core::worker::{Worker, WorkerState};
 
 impl Control {
@@ -20,24 +20,24 @@ impl Control {
         Ok(Page { items: ids.into_iter().filter_map(|id| self.viewer.worker(&world, id)).collect(), next })
     }
 
-    pub(super) async fn drain(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.change_worker(name, validate_only, |worker| match worker.state {
+    pub(super) async fn drain(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(&worker, |worker| match worker.state {
             WorkerState::Active | WorkerState::Cordoned => WorkerState::Draining,
             state @ (WorkerState::Draining | WorkerState::Expired) => state,
         })
         .await
     }
 
-    pub(super) async fn cordon(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.change_worker(name, validate_only, |worker| match worker.state {
+    pub(super) async fn cordon(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(&worker, |worker| match worker.state {
             WorkerState::Active => WorkerState::Cordoned,
             state @ (WorkerState::Cordoned | WorkerState::Draining | WorkerState::Expired) => state,
         })
         .await
     }
 
-    pub(super) async fn uncordon(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        let changed = self.change_worker(name, validate_only, |worker| match worker.state {
+    pub(super) async fn uncordon(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        let changed = self.change_worker(&worker, |worker| match worker.state {
             _ if worker.is_leaving => worker.state,
             WorkerState::Cordoned | WorkerState::Draining => WorkerState::Active,
             state @ (WorkerState::Active | WorkerState::Expired) => state,
@@ -46,10 +46,12 @@ impl Control {
         match view.worker.state {
             WorkerState::Active => Ok(view),
             WorkerState::Expired => Err(ServiceError::FailedPrecondition(format!(
-                "the lease of worker {name} has ended: its process, if it lives, comes back under a new id"
+                "the lease of worker {} has ended: its process, if it lives, comes back under a new id",
+                worker.name
             ))),
             WorkerState::Cordoned | WorkerState::Draining => Err(ServiceError::FailedPrecondition(format!(
-                "the process of worker {name} is ending and gives up its units; start it again"
+                "the process of worker {} is ending and gives up its units; start it again",
+                worker.name
             ))),
         }
     }
@@ -57,20 +59,29 @@ impl Control {
     /// Gives the worker as it is afterwards, or would be.
     async fn change_worker(
         &self,
-        name: &str,
-        validate_only: bool,
+        asked: &WorkerChange,
         state: impl Fn(&Worker) -> WorkerState + Send + Sync,
     ) -> Result<WorkerView, ServiceError> {
         self.up_to_date().await?;
-        let mut found = self.find_worker(name)?;
-        if validate_only {
+        let mut found = self.find_worker(&asked.name)?;
+        check_worker_etag(&found.worker, asked.etag.as_deref())?;
+        if asked.validate_only {
             found.worker.state = state(&found.worker);
             return Ok(found);
         }
         let id = found.worker.id;
-        let change = |worker: &Worker| Worker { state: state(worker), ..worker.clone() };
+        // Looked at again with each try: where it has become stale meanwhile, nothing changes.
+        let is_as_asked = |worker: &Worker| check_worker_etag(worker, asked.etag.as_deref()).is_ok();
+        let change = |worker: &Worker| match is_as_asked(worker) {
+            true => Worker { state: state(worker), ..worker.clone() },
+            false => worker.clone(),
+        };
         self.reports.change_worker(id, change).await.map_err(StoreErrorAt)?;
-        self.find_worker(&id.to_string())
+        let changed = self.find_worker(&id.to_string())?;
+        if changed.worker.state != state(&found.worker) {
+            check_worker_etag(&changed.worker, asked.etag.as_deref())?;
+        }
+        Ok(changed)
     }
 
     pub(super) fn find_worker(&self, name: &str) -> Result<WorkerView, ServiceError> {
@@ -81,5 +92,14 @@ impl Control {
         found
             .and_then(|worker| self.viewer.worker(&world, worker.id))
             .ok_or_else(|| ServiceError::NotFound { what: "Worker", name: name.to_owned() })
+    }
+}
+
+fn check_worker_etag(worker: &Worker, given: Option<&str>) -> Result<(), ServiceError> {
+    match given {
+        Some(given) if given != worker.etag() => {
+            Err(ServiceError::StaleEtag { given: given.to_owned(), current: worker.etag() })
+        }
+        _ => Ok(()),
     }
 }

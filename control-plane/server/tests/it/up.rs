@@ -170,7 +170,7 @@ pub fn connector(number: u128, config: Config) -> Connector {
     Connector {
         uid: ConnectorUid(Uuid::from_u128(number)),
         namespace: Namespace::default(),
-        name: ConnectorName::parse(&format!("c{number}")).expect("a name"),
+        name: ConnectorName::parse(format!("c{number}")).expect("a name"),
         config,
         config_generation: Generation::FIRST,
         target: TargetState::Running,

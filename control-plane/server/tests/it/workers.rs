@@ -143,9 +143,9 @@ async fn a_worker_is_cordoned_drained_and_taken_back() {
     session.acknowledged(1).await;
     let mut workers = up.workers(2).await;
     let name = || "workers/127.0.0.1:1".to_owned();
-    let drain = || v1::DrainWorkerRequest { name: name(), validate_only: false };
-    let cordon = |validate_only| v1::CordonWorkerRequest { name: name(), validate_only };
-    let uncordon = |validate_only| v1::UncordonWorkerRequest { name: name(), validate_only };
+    let drain = || v1::DrainWorkerRequest { name: name(), ..Default::default() };
+    let cordon = |validate_only| v1::CordonWorkerRequest { name: name(), validate_only, ..Default::default() };
+    let uncordon = |validate_only| v1::UncordonWorkerRequest { name: name(), validate_only, ..Default::default() };
     let state = |worker: Option<v1::Worker>| worker.expect("a worker").state();
     use v1::WorkerState::{Cordoned, Draining, Ready};
 
@@ -166,8 +166,13 @@ async fn a_worker_is_cordoned_drained_and_taken_back() {
             assert_eq!(state(done.worker), Cordoned);
         }
         assert_eq!(states(&up).await, [Cordoned]);
-        let done = workers.uncordon_worker(uncordon(false)).await.expect("uncordoned").into_inner();
+        let read = v1::GetWorkerRequest { name: name() };
+        let read = workers.get_worker(read).await.expect("a worker").into_inner().worker.expect("a worker");
+        let with_etag = v1::UncordonWorkerRequest { etag: read.etag, ..uncordon(false) };
+        let done = workers.uncordon_worker(with_etag.clone()).await.expect("uncordoned").into_inner();
         assert_eq!(state(done.worker), Ready);
+        let stale = workers.uncordon_worker(with_etag).await.expect_err("it has changed since");
+        assert_eq!(stale.code(), Code::Aborted, "{stale:?}");
         let done = workers.drain_worker(drain()).await.expect("drained").into_inner();
         assert_eq!(state(done.worker), Draining);
         let done = workers.cordon_worker(cordon(false)).await.expect("it gets nothing new already").into_inner();
@@ -192,6 +197,6 @@ async fn a_worker_is_cordoned_drained_and_taken_back() {
     };
     let refused = timeout(DEADLINE, leaving).await.expect("in time");
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
-    let unknown = v1::CordonWorkerRequest { name: "workers/nobody:1".into(), validate_only: false };
+    let unknown = v1::CordonWorkerRequest { name: "workers/nobody:1".into(), ..Default::default() };
     assert_eq!(workers.cordon_worker(unknown).await.expect_err("nobody").code(), Code::NotFound);
 }
