@@ -64,9 +64,15 @@ pub enum Command {
     /// Restart a connector or one task
     #[command(subcommand)]
     Restart(Restart),
+    /// Give a worker nothing new; it keeps what it has
+    #[command(subcommand)]
+    Cordon(Workers),
+    /// Give a worker units again, after cordon or drain
+    #[command(subcommand)]
+    Uncordon(Workers),
     /// Move everything away from a worker
     #[command(subcommand)]
-    Drain(Drain),
+    Drain(Workers),
     /// Check files on a worker that has their plugins; changes nothing
     Validate(Validate),
     /// Wait until a connector is in a state
@@ -252,9 +258,9 @@ pub enum Restart {
     },
 }
 
-/// What to drain.
+/// A worker by name.
 #[derive(Debug, Subcommand)]
-pub enum Drain {
+pub enum Workers {
     /// A worker
     #[command(visible_aliases = ["workers", "w"])]
     Worker {

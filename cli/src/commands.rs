@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod cordon;
 mod delete;
 mod describe;
 mod dev;
@@ -36,6 +37,8 @@ pub(crate) async fn run(arguments: &Arguments, mut output: Output<'_>) -> Result
         Command::Resume(what) => target::run(arguments, target::Verb::Resume, what, output).await,
         Command::Stop(what) => target::run(arguments, target::Verb::Stop, what, output).await,
         Command::Restart(what) => restart::run(arguments, what, output).await,
+        Command::Cordon(what) => cordon::run(arguments, cordon::Verb::Cordon, what, output).await,
+        Command::Uncordon(what) => cordon::run(arguments, cordon::Verb::Uncordon, what, output).await,
         Command::Drain(what) => drain::run(arguments, what, output).await,
         Command::Validate(options) => validate::run(arguments, options, output).await,
         Command::Wait(what) => wait::run(arguments, what, output).await,

@@ -6,7 +6,10 @@ use crate::{
     caller::Caller,
     failure::{Failure, Kind},
 };
-use control_plane_server::run::{Listen, Listening, run as run_control_plane};
+use control_plane_server::{
+    limits::Limits,
+    run::{Listen, Listening, run as run_control_plane},
+};
 use control_plane_store::embedded::EmbeddedStore;
 use data_plane_worker::run::{Options, run as run_worker};
 use proto::v1::{self, connector_service_client::ConnectorServiceClient};
@@ -55,10 +58,14 @@ pub(crate) async fn run(single: Single, ready: impl FnOnce(&Listening)) -> Resul
         Listen { grpc: single.grpc, workers: anywhere, workers_advertised: None, rest: single.rest, admin: anywhere };
     let (stop_control_plane, stop_worker) = (CancellationToken::new(), CancellationToken::new());
     let (told, listening) = oneshot::channel();
-    let mut control_plane =
-        tokio::spawn(run_control_plane(store, single.settings, listen, stop_control_plane.clone(), move |listening| {
-            drop(told.send(listening.clone()))
-        }));
+    let mut control_plane = tokio::spawn(run_control_plane(
+        store,
+        single.settings,
+        listen,
+        Limits::default(),
+        stop_control_plane.clone(),
+        move |listening| drop(told.send(listening.clone())),
+    ));
     let Ok(listening) = listening.await else { return Err(ended("the control plane", control_plane.await)) };
     let options = Options {
         control_planes: vec![format!("http://{}", listening.workers)],

@@ -64,7 +64,7 @@ impl Up {
         let fake = Arc::new(FakeService::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let routes = routes(fake.clone());
+        let routes = routes(fake.clone(), 4 << 20);
         let server = tokio::spawn(async move {
             Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
@@ -180,6 +180,8 @@ async fn verbs_and_their_errors() {
     up.check(&["restart", "connector", "in", "--tasks", "--only-failed"], "connector/in restarted\n").await;
     up.check(&["restart", "task", "in/0"], "task/in/0 restarted\n").await;
     up.refused(&["restart", "task", "in/7"], 2, "error: Task in-7 not found\n").await;
+    up.check(&["cordon", "worker", WORKER], &format!("worker/{WORKER} cordoned\n")).await;
+    up.check(&["uncordon", "worker", WORKER], &format!("worker/{WORKER} uncordoned\n")).await;
     up.check(&["drain", "worker", WORKER], &format!("worker/{WORKER} draining\n")).await;
     let (code, out, err) = up.ferry(&["delete", "connector", "nope", "in"]).await;
     assert_eq!((code, out.as_str()), (2, "connector/in deleted\n"));

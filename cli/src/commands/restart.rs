@@ -17,13 +17,13 @@ pub(crate) async fn run(arguments: &Arguments, what: &Restart, output: &mut Outp
                 name: client.connector(name),
                 include_tasks: *tasks,
                 only_failed: *only_failed,
-                validate_only: false,
+                ..Default::default()
             };
             client.connectors.restart_connector(request).await?;
             outcome_of("connector", name, "restarted")
         }
         Restart::Task { task: (name, number) } => {
-            let request = RestartTaskRequest { name: client.connector(name), task: *number, validate_only: false };
+            let request = RestartTaskRequest { name: client.connector(name), task: *number, ..Default::default() };
             client.connectors.restart_task(request).await?;
             outcome_of("task", &format!("{name}/{number}"), "restarted")
         }

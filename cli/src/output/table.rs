@@ -140,6 +140,7 @@ pub(crate) fn worker_state(state: v1::WorkerState) -> &'static str {
     match state {
         v1::WorkerState::Unspecified => "-",
         v1::WorkerState::Ready => "READY",
+        v1::WorkerState::Cordoned => "CORDONED",
         v1::WorkerState::Draining => "DRAINING",
         v1::WorkerState::Expired => "EXPIRED",
         v1::WorkerState::Unknown => "UNKNOWN",

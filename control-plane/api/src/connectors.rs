@@ -3,7 +3,7 @@
 mod history;
 
 use crate::{
-    MAX_MESSAGE_BYTES, caller,
+    caller,
     convert::{connector, names, request},
     errors::status,
     service::{ConnectorRef, ConnectorView, CreateConnector, PageRequest, Service, ServiceError, UpdateConnector},
@@ -17,11 +17,12 @@ use tonic::{Request, Response, Status};
 
 pub(crate) struct Connectors {
     service: Arc<dyn Service>,
+    max_message_bytes: usize,
 }
 
 impl Connectors {
-    pub(crate) fn new(service: Arc<dyn Service>) -> Self {
-        Connectors { service }
+    pub(crate) fn new(service: Arc<dyn Service>, max_message_bytes: usize) -> Self {
+        Connectors { service, max_message_bytes }
     }
 
     async fn create(&self, author: Author, request: v1::CreateConnectorRequest) -> Result<ConnectorView, ServiceError> {
@@ -77,7 +78,7 @@ impl Connectors {
                 connectors: found.items.into_iter().map(connector::connector).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             };
-            if count <= 1 || answer.encoded_len() <= MAX_MESSAGE_BYTES {
+            if count <= 1 || answer.encoded_len() <= self.max_message_bytes {
                 return Ok(answer);
             }
             page.size = (count / 2) as u32;
@@ -213,7 +214,7 @@ impl ConnectorService for Connectors {
         request: Request<v1::RestartConnectorRequest>,
     ) -> Result<Response<v1::RestartConnectorResponse>, Status> {
         let request = request.into_inner();
-        let named = reference(&request.name, String::new(), request.validate_only).map_err(status)?;
+        let named = reference(&request.name, request.etag, request.validate_only).map_err(status)?;
         let restarted = self.service.restart_connector(named, request.include_tasks, request.only_failed);
         let view = restarted.await.map_err(status)?;
         Ok(Response::new(v1::RestartConnectorResponse { connector: Some(connector::connector(view)) }))
@@ -221,7 +222,7 @@ impl ConnectorService for Connectors {
 
     async fn restart_task(&self, request: Request<v1::RestartTaskRequest>) -> Result<Response<()>, Status> {
         let request = request.into_inner();
-        let named = reference(&request.name, String::new(), request.validate_only).map_err(status)?;
+        let named = reference(&request.name, request.etag, request.validate_only).map_err(status)?;
         self.service.restart_task(named, request.task).await.map_err(status)?;
         Ok(Response::new(()))
     }

@@ -81,6 +81,18 @@ pub fn status(error: ServiceError) -> Status {
             details.set_retry_info(Some(RETRY_AFTER));
             Code::Unavailable
         }
+        ServiceError::Overloaded(overload) => {
+            let limit = overload.limit.to_string();
+            reason(&mut details, overload.reason, &[("limit", &limit), ("flag", overload.flag)]);
+            if overload.retry_after.is_some() {
+                details.set_retry_info(overload.retry_after);
+            }
+            Code::ResourceExhausted
+        }
+        ServiceError::OutOfSpace(_) => {
+            reason(&mut details, "STORE_OUT_OF_SPACE", &[]);
+            Code::ResourceExhausted
+        }
         ServiceError::Internal(_) => {
             reason(&mut details, "INTERNAL", &[]);
             Code::Internal
@@ -102,6 +114,7 @@ fn fields(violations: Vec<Violation>) -> Vec<FieldViolation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Overload;
 
     fn check(error: ServiceError, code: Code, reason: &str) -> ErrorDetails {
         let status = status(error);
@@ -123,6 +136,23 @@ mod tests {
         check(ServiceError::TooLarge(name()), Code::InvalidArgument, "TOO_LARGE");
         check(ServiceError::ResumeTooOld, Code::OutOfRange, "RESUME_TOKEN_TOO_OLD");
         check(ServiceError::Internal(name()), Code::Internal, "INTERNAL");
+
+        check(ServiceError::OutOfSpace(name()), Code::ResourceExhausted, "STORE_OUT_OF_SPACE");
+        let overload = Overload {
+            reason: "TOO_MANY_CALLS",
+            flag: "--max-calls",
+            what: "calls are served at a time",
+            limit: 7,
+            retry_after: Some(RETRY_AFTER),
+        };
+        let error = ServiceError::Overloaded(overload.clone());
+        assert_eq!(error.to_string(), "at most 7 calls are served at a time (--max-calls); try again in 1000 ms");
+        let details = check(error, Code::ResourceExhausted, "TOO_MANY_CALLS");
+        assert_eq!(details.error_info().unwrap().metadata["flag"], "--max-calls");
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_AFTER));
+        let for_good = ServiceError::Overloaded(Overload { retry_after: None, ..overload });
+        let details = check(for_good, Code::ResourceExhausted, "TOO_MANY_CALLS");
+        assert!(details.retry_info().is_none(), "the same would be refused again");
 
         let details = check(ServiceError::NoWorker(name()), Code::FailedPrecondition, "NO_WORKER");
         assert_eq!(details.precondition_failure().unwrap().violations[0].subject, "workers");

@@ -9,7 +9,7 @@ use crate::revisions;
 use crate::service::{
     About, ConfigChange, ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorRef, ConnectorView,
     CreateConnector, Page, PageRequest, PluginView, Position64, RevisionView, RollbackConnector, Service, ServiceError,
-    UnitState, UnitView, UpdateConnector, Violation, Watched, WorkerView,
+    UnitState, UnitView, UpdateConnector, Violation, Watched, WorkerChange, WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, ConnectorType, TargetState},
@@ -157,6 +157,21 @@ fn paged<T>(items: Vec<T>, page: &PageRequest) -> Result<Page<T>, ServiceError> 
     let size = page.limit();
     let next = (start + size < items.len()).then(|| (start + size).to_string());
     Ok(Page { items: items.into_iter().skip(start).take(size).collect(), next })
+}
+
+impl FakeService {
+    async fn change_worker(&self, change: WorkerChange, state: WorkerState) -> Result<WorkerView, ServiceError> {
+        let mut view = self.get_worker(&change.name).await?;
+        let current = view.worker.etag();
+        if let Some(given) = change.etag.filter(|given| *given != current) {
+            return Err(ServiceError::StaleEtag { given, current });
+        }
+        view.worker.state = state;
+        if !change.validate_only {
+            self.world()?.worker = view.clone();
+        }
+        Ok(view)
+    }
 }
 
 #[tonic::async_trait]
@@ -414,13 +429,16 @@ impl Service for FakeService {
         Err(ServiceError::NotFound { what: "Worker", name: name.to_owned() })
     }
 
-    async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        let mut view = self.get_worker(name).await?;
-        view.worker.state = WorkerState::Draining;
-        if !validate_only {
-            self.world()?.worker = view.clone();
-        }
-        Ok(view)
+    async fn drain_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Draining).await
+    }
+
+    async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Cordoned).await
+    }
+
+    async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Active).await
     }
 
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {

@@ -22,20 +22,18 @@ use service::Service;
 use std::sync::Arc;
 use tonic::service::Routes;
 
-/// Largest request and answer, in bytes: gRPC's own default, which clients have too.
-pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-
-/// ConnectorService, WorkerService and PluginService; health and reflection are the listener's to add.
-pub fn routes(service: Arc<dyn Service>) -> Routes {
-    let connectors = ConnectorServiceServer::new(connectors::Connectors::new(service.clone()))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+/// ConnectorService, WorkerService and PluginService; health and reflection are the listener's to add. Requests and
+/// answers have at most `max_message_bytes`.
+pub fn routes(service: Arc<dyn Service>, max_message_bytes: usize) -> Routes {
+    let connectors = ConnectorServiceServer::new(connectors::Connectors::new(service.clone(), max_message_bytes))
+        .max_decoding_message_size(max_message_bytes)
+        .max_encoding_message_size(max_message_bytes);
     let workers = WorkerServiceServer::new(workers::Workers::new(service.clone()))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        .max_decoding_message_size(max_message_bytes)
+        .max_encoding_message_size(max_message_bytes);
     let plugins = PluginServiceServer::new(plugins::Plugins::new(service))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        .max_decoding_message_size(max_message_bytes)
+        .max_encoding_message_size(max_message_bytes);
     Routes::new(connectors).add_service(workers).add_service(plugins)
 }
 

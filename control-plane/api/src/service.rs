@@ -11,7 +11,7 @@ use control_plane_core::{
     time::Wall,
     worker::Worker,
 };
-pub use error::{ServiceError, Violation};
+pub use error::{Overload, ServiceError, Violation};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -314,6 +314,17 @@ pub struct ConnectorRef {
     pub validate_only: bool,
 }
 
+/// Names a worker for a change.
+#[derive(Debug, Clone)]
+pub struct WorkerChange {
+    /// Its id or host:port.
+    pub name: String,
+    /// Must be the worker's present etag, if given.
+    pub etag: Option<String>,
+    /// Check only.
+    pub validate_only: bool,
+}
+
 /// One step of a watch.
 #[derive(Debug, Clone)]
 pub enum Watched {
@@ -384,7 +395,11 @@ pub trait Service: Send + Sync + 'static {
     /// By id or by host:port.
     async fn get_worker(&self, name: &str) -> Result<WorkerView, ServiceError>;
     /// Moves its units away and grants it nothing new.
-    async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError>;
+    async fn drain_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
+    /// Lets it keep what it has and grants it nothing new.
+    async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
+    /// Takes back a cordon or a drain.
+    async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
     /// Ordered by kind and class.
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError>;
     /// By class or alias.

@@ -31,7 +31,7 @@ impl Up {
         let fake = Arc::new(FakeService::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = routes(fake.clone());
+        let routes = routes(fake.clone(), 4 << 20);
         let server = tokio::spawn(async move {
             Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
@@ -255,15 +255,28 @@ async fn restarts_workers_and_plugins() {
     let restart = v1::RestartConnectorRequest { name: name("a"), include_tasks: true, ..Default::default() };
     let shown = up.connectors().restart_connector(restart).await.unwrap().into_inner().connector.unwrap();
     assert_eq!(shown.tasks[0].state(), v1::UnitState::Restarting);
+    let stale = v1::RestartConnectorRequest { name: name("a"), etag: "old".into(), ..Default::default() };
+    assert_eq!(reason(&up.connectors().restart_connector(stale).await.unwrap_err()), "STALE_ETAG");
+    let stale = v1::RestartTaskRequest { name: name("a"), etag: "old".into(), ..Default::default() };
+    assert_eq!(reason(&up.connectors().restart_task(stale).await.unwrap_err()), "STALE_ETAG");
     let task = v1::RestartTaskRequest { name: name("a"), task: 7, ..Default::default() };
     assert_eq!(reason(&up.connectors().restart_task(task).await.unwrap_err()), "TASK_NOT_FOUND");
 
     let mut workers = WorkerServiceClient::new(up.channel.clone());
     let listed = workers.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
     assert_eq!((listed.workers[0].units, listed.workers[0].state()), (2, v1::WorkerState::Ready));
-    let drain = v1::DrainWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), validate_only: false };
+    let drain = v1::DrainWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), ..Default::default() };
     let drained = workers.drain_worker(drain).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(drained.state(), v1::WorkerState::Draining);
+    let worker = format!("workers/{}", crate::fake::WORKER);
+    let dry = v1::UncordonWorkerRequest { name: worker.clone(), validate_only: true, ..Default::default() };
+    let dry = workers.uncordon_worker(dry).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(dry.state(), v1::WorkerState::Ready);
+    let cordon = v1::CordonWorkerRequest { name: worker.clone(), ..Default::default() };
+    let cordoned = workers.cordon_worker(cordon).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(cordoned.state(), v1::WorkerState::Cordoned);
+    let kept = workers.get_worker(v1::GetWorkerRequest { name: worker }).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(kept.state(), v1::WorkerState::Cordoned, "a dry run changes nothing, a cordon does");
     let wrong = workers.get_worker(v1::GetWorkerRequest { name: "x".into() }).await.unwrap_err();
     assert_eq!(first_field(&wrong), "name");
 

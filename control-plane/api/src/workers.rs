@@ -3,7 +3,7 @@
 use crate::{
     convert::{names, request, worker},
     errors::status,
-    service::Service,
+    service::{Service, ServiceError, WorkerChange},
 };
 use proto::v1::{self, worker_service_server::WorkerService};
 use std::sync::Arc;
@@ -17,6 +17,10 @@ impl Workers {
     pub(crate) fn new(service: Arc<dyn Service>) -> Self {
         Workers { service }
     }
+}
+
+fn change(name: &str, etag: String, validate_only: bool) -> Result<WorkerChange, ServiceError> {
+    Ok(WorkerChange { name: names::worker("name", name)?.to_owned(), etag: request::etag(etag), validate_only })
 }
 
 #[tonic::async_trait]
@@ -49,8 +53,28 @@ impl WorkerService for Workers {
         request: Request<v1::DrainWorkerRequest>,
     ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
         let request = request.into_inner();
-        let name = names::worker("name", &request.name).map_err(status)?;
-        let view = self.service.drain_worker(name, request.validate_only).await.map_err(status)?;
+        let change = change(&request.name, request.etag, request.validate_only).map_err(status)?;
+        let view = self.service.drain_worker(change).await.map_err(status)?;
         Ok(Response::new(v1::DrainWorkerResponse { worker: Some(worker::worker(view)) }))
+    }
+
+    async fn cordon_worker(
+        &self,
+        request: Request<v1::CordonWorkerRequest>,
+    ) -> Result<Response<v1::CordonWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let change = change(&request.name, request.etag, request.validate_only).map_err(status)?;
+        let view = self.service.cordon_worker(change).await.map_err(status)?;
+        Ok(Response::new(v1::CordonWorkerResponse { worker: Some(worker::worker(view)) }))
+    }
+
+    async fn uncordon_worker(
+        &self,
+        request: Request<v1::UncordonWorkerRequest>,
+    ) -> Result<Response<v1::UncordonWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let change = change(&request.name, request.etag, request.validate_only).map_err(status)?;
+        let view = self.service.uncordon_worker(change).await.map_err(status)?;
+        Ok(Response::new(v1::UncordonWorkerResponse { worker: Some(worker::worker(view)) }))
     }
 }

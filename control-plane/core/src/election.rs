@@ -60,6 +60,7 @@ mod tests {
                 state: WorkerState::Active,
                 started: Wall(0),
                 incarnation: 1,
+                instance: None,
                 known_replicas: known.iter().map(|name| (*name).to_owned()).collect(),
             };
             world.apply(Key::Worker(worker.id), Entry::Worker(worker), Revision(1), Monotonic(0));

@@ -59,6 +59,11 @@ uuid_id!(
     "a worker id"
 );
 uuid_id!(
+    /// A worker's process, over all of the ids that it has one after another.
+    Instance,
+    "a worker's instance"
+);
+uuid_id!(
     /// A control-plane replica's id; new at each start of its process.
     ReplicaId,
     "a replica id"

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+pub mod space;
 pub mod status;
 pub mod task;
 pub mod time;

@@ -1,10 +1,11 @@
 //! Workers and replicas as they are stored.
 
 use crate::{
-    ids::{ReplicaId, SettingsId, WorkerId},
+    ids::{Instance, ReplicaId, SettingsId, WorkerId},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a worker may hold units.
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum WorkerState {
     /// It may.
     Active,
+    /// It may keep what it has; it gets nothing new.
+    Cordoned,
     /// It may keep what it has until that is moved; it gets nothing new.
     Draining,
     /// Its process wants to end: it gets nothing new, and what it has is taken back, also where nobody else can take it.
@@ -27,7 +30,7 @@ impl WorkerState {
         match self {
             WorkerState::Expired => false,
             WorkerState::Leaving => next == WorkerState::Expired,
-            WorkerState::Active | WorkerState::Draining => next != self,
+            WorkerState::Active | WorkerState::Cordoned | WorkerState::Draining => next != self,
         }
     }
 }
@@ -72,6 +75,9 @@ pub struct Worker {
     /// that it cannot grant. So a leader that is not among them must not expire it. Empty: it did not say.
     #[serde(default)]
     pub known_replicas: BTreeSet<String>,
+    /// The process that the id belongs to; None: it was registered by a program that knew of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
 }
 
 impl Worker {
@@ -79,9 +85,7 @@ impl Worker {
     pub fn counts_on(&self, address: &str) -> bool {
         self.known_replicas.is_empty() || self.known_replicas.contains(address)
     }
-}
 
-impl Worker {
     /// A label's value. `pool` and `zone` are labels too, unless there are others of these names.
     pub fn label(&self, name: &str) -> Option<&str> {
         let named = match name {
@@ -90,6 +94,14 @@ impl Worker {
             _ => None,
         };
         self.labels.get(name).map(String::as_str).or(named.filter(|value| !value.is_empty()))
+    }
+
+    /// Opaque: changes with what others can change.
+    pub fn etag(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.id.0.as_bytes());
+        hash.update([self.state as u8]);
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

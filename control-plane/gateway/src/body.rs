@@ -10,6 +10,10 @@ use control_plane_core::connector::{Config, TargetState};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// How many bytes a body may have; in each request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
 /// A body that is declared as JSON, or not declared at all.
 pub(crate) struct JsonBody(Bytes);
 
@@ -22,8 +26,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(RestError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
+        let limit = request.extensions().get::<BodyLimit>().copied();
         let body = Bytes::from_request(request, state).await;
-        body.map(JsonBody).map_err(|rejection| RestError::new(rejection.status(), rejection.body_text()))
+        body.map(JsonBody).map_err(|rejection| match (rejection.status(), limit) {
+            (StatusCode::PAYLOAD_TOO_LARGE, Some(BodyLimit(bytes))) => {
+                let text = format!("The body is too large: it may have at most {bytes} bytes");
+                RestError::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+            }
+            (status, _) => RestError::new(status, rejection.body_text()),
+        })
     }
 }
 

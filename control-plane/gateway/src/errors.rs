@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use control_plane_api::service::ServiceError;
@@ -10,9 +10,11 @@ use serde::Serialize;
 
 /// `{"error_code": …, "message": …}`.
 #[derive(Debug)]
-pub(crate) struct RestError {
+pub struct RestError {
     status: StatusCode,
     message: String,
+    /// Whole seconds, as Retry-After has them.
+    retry_after_s: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -23,7 +25,7 @@ struct Body {
 
 impl RestError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        RestError { status, message: message.into() }
+        RestError { status, message: message.into(), retry_after_s: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -67,14 +69,27 @@ impl From<ServiceError> for RestError {
             ServiceError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ServiceError::NoWorker(_) | ServiceError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ServiceError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            ServiceError::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
+            ServiceError::OutOfSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             ServiceError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        RestError::new(status, error.to_string())
+        let retry_after_s = match &error {
+            ServiceError::Overloaded(overload) => {
+                overload.retry_after.map(|after| after.as_millis().div_ceil(1000) as u64)
+            }
+            _ => None,
+        };
+        RestError { retry_after_s, ..RestError::new(status, error.to_string()) }
     }
 }
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
-        (self.status, Json(Body { error_code: self.status.as_u16(), message: self.message })).into_response()
+        let retry_after = self.retry_after_s.map(|seconds| [(header::RETRY_AFTER, seconds.max(1).to_string())]);
+        let body = Json(Body { error_code: self.status.as_u16(), message: self.message });
+        match retry_after {
+            Some(retry_after) => (self.status, retry_after, body).into_response(),
+            None => (self.status, body).into_response(),
+        }
     }
 }

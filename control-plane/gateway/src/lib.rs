@@ -17,12 +17,14 @@ mod target;
 
 use axum::Router;
 use control_plane_api::service::Service;
+pub use errors::RestError;
 use std::{future::Future, io, sync::Arc};
 use tokio::net::TcpListener;
 
 /// The whole REST API. It has a fallback of its own, so it cannot be merged with another router that has one.
-pub fn router(service: Arc<dyn Service>) -> Router {
-    edge::wrap(routes::routes(service))
+/// A request's body may have so many bytes.
+pub fn router(service: Arc<dyn Service>, max_body_bytes: usize) -> Router {
+    edge::wrap(routes::routes(service, max_body_bytes))
 }
 
 /// Serves [`router`] until `shutdown` is done, then lets running requests end.
@@ -32,9 +34,10 @@ pub fn router(service: Arc<dyn Service>) -> Router {
 pub async fn serve(
     listener: TcpListener,
     service: Arc<dyn Service>,
+    max_body_bytes: usize,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(service, max_body_bytes)).with_graceful_shutdown(shutdown).await
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Paths and methods.
 
-use crate::{connectors, errors::RestError, plugins, root};
+use crate::{body::BodyLimit, connectors, errors::RestError, plugins, root};
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
     response::IntoResponse as _,
@@ -11,20 +11,18 @@ use axum::{
 use control_plane_api::service::Service;
 use std::sync::Arc;
 
-/// Largest request body, in bytes.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-
 /// What every handler gets.
 pub(crate) type State = axum::extract::State<Arc<dyn Service>>;
 
 /// Kafka Connect's paths, and the same below `/namespaces/{namespace}`.
-pub(crate) fn routes(service: Arc<dyn Service>) -> Router {
+pub(crate) fn routes(service: Arc<dyn Service>, max_body_bytes: usize) -> Router {
     Router::new()
         .merge(paths())
         .nest("/namespaces/{namespace}", paths())
         .fallback(|| async { RestError::of_status(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { RestError::of_status(StatusCode::METHOD_NOT_ALLOWED) })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(Extension(BodyLimit(max_body_bytes)))
         .with_state(service)
 }
 

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt as _;
 
+const MAX_BODY_BYTES: usize = 4 << 20;
+
 struct Api {
     fake: Arc<FakeService>,
     router: Router,
@@ -38,7 +40,7 @@ impl Answer {
 impl Api {
     fn new() -> Api {
         let fake = Arc::new(FakeService::default());
-        Api { router: router(fake.clone()), fake }
+        Api { router: router(fake.clone(), MAX_BODY_BYTES), fake }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -394,6 +396,7 @@ async fn the_services_errors_have_their_codes() {
         (ServiceError::NoWorker(text()), 503),
         (ServiceError::Timeout(text()), 504),
         (ServiceError::TooLarge(text()), 413),
+        (ServiceError::OutOfSpace(text()), 507),
         (ServiceError::Internal(text()), 500),
     ] {
         let message = error.to_string();
@@ -408,7 +411,7 @@ async fn it_serves_until_told_to_stop() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let server = tokio::spawn(crate::serve(listener, Arc::new(FakeService::default()), shutdown));
+    let server = tokio::spawn(crate::serve(listener, Arc::new(FakeService::default()), MAX_BODY_BYTES, shutdown));
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = b"GET /connectors HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.unwrap();

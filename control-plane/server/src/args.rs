@@ -1,6 +1,8 @@
 //! The command line of `ferry-control-plane`; each flag has an environment variable.
 
+use crate::limits::Limits;
 use clap::Parser;
+use control_plane_store::etcd::DEFAULT_QUOTA_BYTES;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Ferry's control plane: stores connectors and assignments in etcd, and places tasks on workers.
@@ -25,6 +27,14 @@ pub struct Args {
     /// How long etcd may take to be reached at the start, in seconds.
     #[arg(long, env = "FERRY_ETCD_TIMEOUT_S", default_value_t = 60, value_name = "SECONDS")]
     pub etcd_timeout_s: u64,
+    /// etcd's --quota-backend-bytes, for an etcd before 3.6, which does not tell it.
+    #[arg(
+        long,
+        env = "FERRY_ETCD_QUOTA_BYTES",
+        default_value_t = DEFAULT_QUOTA_BYTES,
+        value_name = "BYTES"
+    )]
+    pub etcd_quota_bytes: u64,
     /// Where users are served gRPC.
     #[arg(long, env = "FERRY_GRPC_LISTEN", default_value = "127.0.0.1:7400", value_name = "ADDRESS")]
     pub grpc_listen: SocketAddr,
@@ -40,4 +50,7 @@ pub struct Args {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "FERRY_ADMIN_LISTEN", default_value = "127.0.0.1:7401", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
+    /// What this replica takes on at a time.
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: Limits,
 }

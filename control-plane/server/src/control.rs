@@ -10,7 +10,8 @@ mod workers;
 use crate::{cache::Cache, clock::Clock, reports::Reports, sessions::Sessions, view::Viewer};
 use control_plane_api::service::{
     About, ConfigInfos, ConfigKeyInfo, ConnectorRef, ConnectorView, CreateConnector, Page, PageRequest, PluginView,
-    Position64, RevisionView, RollbackConnector, Service, ServiceError, UpdateConnector, Watched, WorkerView,
+    Position64, RevisionView, RollbackConnector, Service, ServiceError, UpdateConnector, Watched, WorkerChange,
+    WorkerView,
 };
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
@@ -50,6 +51,9 @@ impl From<StoreErrorAt> for ServiceError {
         match error {
             StoreError::Unavailable(text) => ServiceError::Unavailable(text),
             StoreError::TooLarge(text) => ServiceError::TooLarge(text),
+            error @ StoreError::OutOfSpace(_) => ServiceError::OutOfSpace(format!(
+                "{error}; compact and defragment etcd, or raise its --quota-backend-bytes, and disarm its alarm"
+            )),
             error @ (StoreError::Unreadable(_) | StoreError::Embedded(_)) => ServiceError::Internal(error.to_string()),
         }
     }
@@ -72,6 +76,11 @@ impl Control {
             }
             Outcome::Refused => Ok(false),
         }
+    }
+
+    /// Before a config is stored, with its history.
+    fn check_space(&self, validate_only: bool) -> Result<(), ServiceError> {
+        if validate_only { Ok(()) } else { self.reports.space.check_configs() }
     }
 
     fn find(&self, namespace: &Namespace, name: &ConnectorName) -> Result<Stored<Connector>, ServiceError> {
@@ -170,8 +179,16 @@ impl Service for Control {
         self.find_worker(name)
     }
 
-    async fn drain_worker(&self, name: &str, validate_only: bool) -> Result<WorkerView, ServiceError> {
-        self.drain(name, validate_only).await
+    async fn drain_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.drain(worker).await
+    }
+
+    async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.cordon(worker).await
+    }
+
+    async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.uncordon(worker).await
     }
 
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {

@@ -43,6 +43,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let settings = properties::distributed(&args.config)?;
     let patience = Duration::from_secs(args.etcd_timeout_s);
     let store = EtcdStore::connect(&args.etcd, &args.etcd_prefix, patience).await?;
+    let store = store.with_quota(args.etcd_quota_bytes);
     let listen = Listen {
         grpc: args.grpc_listen,
         workers: args.worker_listen,
@@ -61,7 +62,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
-    run(Arc::new(store), settings, listen, stop, |listening| {
+    run(Arc::new(store), settings, listen, args.limits, stop, |listening| {
         // Whoever waits for the line reads it; nobody else is hurt by its loss.
         let _ = writeln!(
             std::io::stdout(),

@@ -1,6 +1,6 @@
 //! What workers report, stored under guards: an older epoch, or a generation that is past, changes nothing.
 
-use crate::{cache::Cache, clock::Clock};
+use crate::{cache::Cache, clock::Clock, space::SpaceView};
 use control_plane_core::{
     connector::{Config, TargetState},
     ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
@@ -25,6 +25,8 @@ pub enum Verdict {
     Void,
     /// It cannot be stored; the text is for the user.
     Refused(String),
+    /// It is not stored for want of space; the worker repeats it.
+    Postponed,
 }
 
 /// Tries against a store that keeps changing.
@@ -39,6 +41,8 @@ pub struct Reports {
     pub cache: Cache,
     /// The clock.
     pub clock: Clock,
+    /// How much may still be stored.
+    pub space: SpaceView,
 }
 
 /// A unit's transition, as a worker tells it.
@@ -99,8 +103,13 @@ impl Reports {
                 Some(before) => Compare::Unchanged(key.clone(), before.revision),
                 None => Compare::Absent(key.clone()),
             };
-            let guard = Compare::Unchanged(Key::Owner(report.unit), owner.revision);
-            Step::Store(Txn::new().when(guard).when(unchanged).put(key.clone(), encode(&status)))
+            let guarded = Txn::new().when(Compare::Unchanged(Key::Owner(report.unit), owner.revision)).when(unchanged);
+            match (self.space.level().takes_statuses(), before) {
+                (true, _) => Step::Store(guarded.put(key.clone(), encode(&status))),
+                (false, None) => Step::Done(Verdict::Postponed),
+                // What is stored is not true any more, and a deletion takes no space.
+                (false, Some(_)) => Step::StoreFor(guarded.delete(key.clone()), Verdict::Postponed),
+            }
         })
         .await
     }
@@ -172,37 +181,32 @@ impl Reports {
         .await
     }
 
-    /// The worker is asked to be drained, or wants to end; or it says goodbye (it holds nothing any more).
+    /// The worker wants to end, or says goodbye (it holds nothing any more).
     pub async fn worker_state(&self, id: WorkerId, state: WorkerState) -> Result<bool, StoreError> {
-        self.change_worker(id, |worker| worker.state.may_become(state).then(|| Worker { state, ..worker.clone() }))
-            .await
-    }
-
-    /// The worker counts on these replicas.
-    pub async fn known_replicas(&self, id: WorkerId, addresses: BTreeSet<String>) -> Result<bool, StoreError> {
-        self.change_worker(id, |worker| {
-            let is_new = worker.known_replicas != addresses && worker.state != WorkerState::Expired;
-            is_new.then(|| Worker { known_replicas: addresses.clone(), ..worker.clone() })
+        self.change_worker(id, |worker| match worker.state.may_become(state) {
+            true => Worker { state, ..worker.clone() },
+            false => worker.clone(),
         })
         .await
     }
 
-    /// Changes a worker's entry, where `change` gives another one; false: there is no such worker.
-    async fn change_worker(
-        &self,
-        id: WorkerId,
-        change: impl Fn(&Worker) -> Option<Worker> + Send,
-    ) -> Result<bool, StoreError> {
+    /// The worker counts on these replicas.
+    pub async fn known_replicas(&self, id: WorkerId, addresses: BTreeSet<String>) -> Result<bool, StoreError> {
+        self.change_worker(id, |worker| Worker { known_replicas: addresses.clone(), ..worker.clone() }).await
+    }
+
+    /// Changes a worker's entry: somebody asks for it, or the worker itself does. One whose lease has ended stays as it is.
+    /// False: there is no such worker.
+    pub async fn change_worker(&self, id: WorkerId, change: impl Fn(&Worker) -> Worker) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
-            let (txn, found) = match self.cache.world().workers.get(&id) {
-                None => (None, false),
-                Some(Stored { value, revision }) => {
-                    let guard = Compare::Unchanged(Key::Worker(id), *revision);
-                    let txn = change(value).map(|new| Txn::new().when(guard).put(Key::Worker(id), encode(&new)));
-                    (txn, true)
-                }
-            };
-            let Some(txn) = txn else { return Ok(found) };
+            let worker = self.cache.world().workers.get(&id).cloned();
+            let Some(Stored { value, revision }) = worker else { return Ok(false) };
+            let changed = change(&value);
+            if changed == value || value.state == WorkerState::Expired {
+                return Ok(true);
+            }
+            let txn =
+                Txn::new().when(Compare::Unchanged(Key::Worker(id), revision)).put(Key::Worker(id), encode(&changed));
             match self.store.commit(txn).await? {
                 Outcome::Committed(revision) => {
                     self.cache.reach(revision).await?;
@@ -235,17 +239,31 @@ impl Reports {
             match step {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::Behind => {}
-                Step::Store(txn) => match self.store.commit(txn).await? {
-                    Outcome::Committed(revision) => {
-                        self.reached(revision).await;
+                Step::Store(txn) => {
+                    if self.stored(txn).await? {
                         return Ok(Verdict::Accepted);
                     }
-                    Outcome::Refused => {}
-                },
+                }
+                Step::StoreFor(txn, verdict) => {
+                    if self.stored(txn).await? {
+                        return Ok(verdict);
+                    }
+                }
             }
             self.cache.up_to_date(&*self.store).await?;
         }
         Err(contended())
+    }
+
+    /// False: a guard did not hold.
+    async fn stored(&self, txn: Txn) -> Result<bool, StoreError> {
+        match self.store.commit(txn).await? {
+            Outcome::Committed(revision) => {
+                self.reached(revision).await;
+                Ok(true)
+            }
+            Outcome::Refused => Ok(false),
+        }
     }
 
     async fn reached(&self, revision: Revision) {
@@ -257,6 +275,7 @@ impl Reports {
 
 enum Step {
     Store(Txn),
+    StoreFor(Txn, Verdict),
     Done(Verdict),
     Behind,
 }

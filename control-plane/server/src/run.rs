@@ -7,10 +7,15 @@ use crate::{
     control::Control,
     hub::{self, Hub, ToHub},
     leader::LeaderLoop,
+    limits::{
+        Limits, calls::Calls, connections::CountedListener, grpc::CallLimitLayer, refusals::Refusals,
+        rest::within_limits, sessions::SessionLimits,
+    },
     progress::ProgressTable,
     reports::Reports,
     session::WorkerSessions,
     sessions::Sessions,
+    space::{self, SpaceView},
     view::Viewer,
 };
 use anyhow::{Context, anyhow};
@@ -28,7 +33,6 @@ use proto::worker_v1::session_service_server::SessionServiceServer;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use uuid::Uuid;
 
 /// Where to listen; port 0 takes a free one.
@@ -63,8 +67,8 @@ pub struct Listening {
 
 /// How often dead HTTP/2 connections are looked for.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-/// Largest message of a worker.
-const MAX_WORKER_MESSAGE_BYTES: usize = 4 << 20;
+/// Largest message to a worker, as workers take it: a whole document has all of its units' configs.
+const MAX_MESSAGE_TO_WORKER_BYTES: usize = 256 << 20;
 /// How long open requests may take once the process is asked to end.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long the store may take to be read at the start.
@@ -76,6 +80,7 @@ pub async fn run(
     store: Arc<dyn Store>,
     settings: Config,
     listen: Listen,
+    limits: Limits,
     stop: CancellationToken,
     ready: impl FnOnce(&Listening),
 ) -> anyhow::Result<()> {
@@ -104,7 +109,8 @@ pub async fn run(
 
     let clock = Clock::new();
     let cache = Cache::default();
-    let sessions = Sessions::default();
+    let refusals = Refusals::default();
+    let sessions = Sessions::new(limits.sessions.get() as usize);
     let progress = ProgressTable::default();
     let policy = Policy::default();
     let (to_hub, inbox) = mpsc::channel::<ToHub>(hub::INBOX);
@@ -127,7 +133,9 @@ pub async fn run(
     store_settings(&*store, &cache, settings).await?;
     let worker_listener = bind(workers, "--worker-listen").await?;
 
-    let reports = Reports { store: store.clone(), cache: cache.clone(), clock };
+    let space = SpaceView::default();
+    let mut watching_space = tokio::spawn(space::watch(store.clone(), space.clone(), clock));
+    let reports = Reports { store: store.clone(), cache: cache.clone(), clock, space: space.clone() };
     let leader = LeaderLoop {
         store: store.clone(),
         cache: cache.clone(),
@@ -147,17 +155,23 @@ pub async fn run(
         replica: listening.replica,
         address: advertised,
         policy: policy.clone(),
+        limits: SessionLimits::new(limits.clone(), refusals.clone()),
     };
-    let viewer = Viewer { clock, progress, policy };
+    let viewer = Viewer { clock, progress, policy, space: space.clone() };
     let control: Arc<dyn Service> =
         Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
     // The listeners close after the leader has ended: who is refused by them may count on nobody planning.
     let closing = CancellationToken::new();
-    let workers = serve_workers(worker_listener, worker_sessions, closing.clone());
-    let grpc = serve_grpc(grpc_listener, control.clone(), closing.clone());
-    let rest = serve_http(rest_listener, control_plane_gateway::router(control), closing.clone());
-    let admin = Admin { cache, sessions, replica: listening.replica };
+    let calls = Calls::new(limits.clone(), refusals.clone());
+    let worker_listener = CountedListener::new(worker_listener, limits.worker_connections(), None, refusals.clone());
+    let for_users = |listener| {
+        CountedListener::new(listener, limits.connections, Some(limits.connections_per_caller), refusals.clone())
+    };
+    let workers = serve_workers(worker_listener, worker_sessions, &limits, closing.clone());
+    let grpc = serve_grpc(for_users(grpc_listener), control.clone(), calls.clone(), closing.clone());
+    let rest = serve_rest(for_users(rest_listener), control, calls, closing.clone());
+    let admin = Admin { cache, sessions, replica: listening.replica, refusals: refusals.clone(), space };
     let admin = serve_http(admin_listener, admin::router(admin), closing.clone());
     ready(&listening);
     let listeners = async { tokio::try_join!(workers, grpc, rest, admin).map(|_| ()) };
@@ -165,6 +179,7 @@ pub async fn run(
     let result = tokio::select! {
         error = &mut hub => Err(hub_ended(error)),
         _ = &mut leader => Err(anyhow!("the leader's loop has ended")),
+        _ = &mut watching_space => Err(anyhow!("the watch over the store's space has ended")),
         result = &mut listeners => result,
         () = stop.cancelled() => Ok(()),
     };
@@ -176,6 +191,7 @@ pub async fn run(
         // Sessions are streams without an end: they are not waited for.
         let _ = tokio::time::timeout(CLOSING, listeners).await;
     }
+    watching_space.abort();
     hub.abort();
     result
 }
@@ -219,39 +235,56 @@ async fn store_settings(store: &dyn Store, cache: &Cache, properties: Config) ->
     Err(anyhow!("the settings are being changed by others again and again"))
 }
 
-async fn serve_workers(listener: TcpListener, sessions: WorkerSessions, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve_workers(
+    listener: CountedListener,
+    sessions: WorkerSessions,
+    limits: &Limits,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SessionServiceServer<WorkerSessions>>().await;
     let service = SessionServiceServer::new(sessions)
-        .max_decoding_message_size(MAX_WORKER_MESSAGE_BYTES)
-        .max_encoding_message_size(usize::MAX);
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_decoding_message_size(limits.worker_message_bytes.get() as usize)
+        .max_encoding_message_size(MAX_MESSAGE_TO_WORKER_BYTES);
+    http2(limits)
         .add_service(health_service)
         .add_service(reflection()?)
         .add_service(old_reflection()?)
         .add_service(service)
-        .serve_with_incoming_shutdown(undelayed(listener), stop.cancelled_owned())
+        .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
         .await
         .context("the workers' listener failed")
 }
 
-async fn serve_grpc(listener: TcpListener, control: Arc<dyn Service>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve_grpc(
+    listener: CountedListener,
+    control: Arc<dyn Service>,
+    calls: Calls,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     for service in ["ferry.v1.ConnectorService", "ferry.v1.WorkerService", "ferry.v1.PluginService"] {
         health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let routes = control_plane_api::routes(control).add_service(health_service);
+    let max_message_bytes = calls.limits().message_bytes.get() as usize;
+    let routes = control_plane_api::routes(control, max_message_bytes).add_service(health_service);
     let routes = routes.add_service(reflection()?).add_service(old_reflection()?);
+    http2(calls.limits())
+        .layer(CallLimitLayer { calls })
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
+        .await
+        .context("the users' gRPC listener failed")
+}
+
+/// What every connection is held to.
+fn http2(limits: &Limits) -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(undelayed(listener), stop.cancelled_owned())
-        .await
-        .context("the users' gRPC listener failed")
+        .max_concurrent_streams(limits.streams.get())
+        .http2_max_header_list_size(limits.header_bytes.get())
 }
 
 fn reflection() -> anyhow::Result<
@@ -275,9 +308,21 @@ fn old_reflection() -> anyhow::Result<
         .context("the descriptors for reflection are unreadable")
 }
 
-/// Small messages go out at once: without this, acknowledgements would wait for 40 ms on both sides.
-fn undelayed(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
+async fn serve_rest(
+    listener: CountedListener,
+    control: Arc<dyn Service>,
+    calls: Calls,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let max_body_bytes = calls.limits().message_bytes.get() as usize;
+    let router = control_plane_gateway::router(control, max_body_bytes)
+        .layer(axum::middleware::from_fn_with_state(calls, within_limits));
+    // Tapped for nothing: axum tells the peer's address of its own kinds of listeners only.
+    let listener = listener.tap_io(|_| {});
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the REST listener failed")
 }
 
 async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
@@ -288,5 +333,5 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stop: Cancellat
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
-        .context("an HTTP listener failed")
+        .context("the admin listener failed")
 }

@@ -7,13 +7,14 @@ use crate::{
     cache::Cache,
     clock::Clock,
     hub::{ToHub, replica_list, settings_list},
+    limits::sessions::SessionLimits,
     progress::{POSITIONS_LIMIT, ProgressTable, Sample},
     reports::{Reports, Transition, Verdict},
     sessions::{OUTBOX, Outgoing, Sessions},
 };
 use control_plane_api::service::Position;
 use control_plane_core::{
-    ids::{Epoch, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
+    ids::{Epoch, Instance, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     policy::Policy,
     status::{PluginError, RunState},
@@ -30,7 +31,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -68,6 +72,8 @@ pub struct WorkerSessions {
     pub address: String,
     /// The leader's numbers: the lease that workers are told.
     pub policy: Policy,
+    /// What workers may take of this replica.
+    pub limits: SessionLimits,
 }
 
 #[tonic::async_trait]
@@ -78,22 +84,39 @@ impl SessionService for WorkerSessions {
         &self,
         request: Request<Streaming<wire::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let greeting = self.limits.greet().map_err(|refused| *refused)?;
         let (outbox, stream) = mpsc::channel(OUTBOX);
         let sessions = self.clone();
-        tokio::spawn(async move { sessions.serve(request.into_inner(), outbox).await });
+        tokio::spawn(async move { sessions.serve(request.into_inner(), outbox, greeting).await });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 
 impl WorkerSessions {
-    async fn serve(self, mut incoming: Streaming<wire::SessionRequest>, outbox: mpsc::Sender<Outgoing>) {
+    async fn serve(
+        self,
+        mut incoming: Streaming<wire::SessionRequest>,
+        outbox: mpsc::Sender<Outgoing>,
+        greeting: OwnedSemaphorePermit,
+    ) {
         let hello = match timeout(HELLO_PATIENCE, incoming.message()).await {
             Ok(Ok(Some(wire::SessionRequest { message: Some(FromWorker::Hello(hello)) }))) => hello,
+            Ok(Err(status)) => {
+                // The worker may have gone already.
+                let _ = outbox.send(Err(self.limits.too_large(&status).unwrap_or(status))).await;
+                return;
+            }
             _ => {
                 refuse(&outbox, "the first message of a session is Hello".to_owned()).await;
                 return;
             }
         };
+        drop(greeting);
+        // Before it is registered: an entry without a session would only be expired again.
+        if hello.worker_id.parse().is_ok_and(|worker| !self.sessions.has_room(worker)) {
+            let _ = outbox.send(Err(self.limits.full())).await;
+            return;
+        }
         let worker = match self.register(&hello).await {
             Ok(Registered::Welcome(worker)) => worker,
             Ok(Registered::Expired) => {
@@ -113,7 +136,11 @@ impl WorkerSessions {
         if outbox.send(Ok(message(ToWorker::Welcome(welcome)))).await.is_err() {
             return;
         }
-        let session = self.sessions.insert(worker, outbox, hello.plugins);
+        let Some(session) = self.sessions.insert(worker, outbox.clone(), hello.plugins) else {
+            let _ = outbox.send(Err(self.limits.full())).await;
+            return;
+        };
+        drop(outbox);
         if self.hub.send(ToHub::Opened(worker, session)).await.is_err() {
             return;
         }
@@ -164,6 +191,9 @@ impl WorkerSessions {
             let known = self.cache.world().workers.get(&id).map(|stored| stored.value.clone());
             match known {
                 Some(known) if known.state == WorkerState::Expired => return Ok(Registered::Expired),
+                Some(known) if known.instance.is_some() && known.instance != entry.instance => {
+                    return Ok(Registered::Refused(another_process(&known, hello)));
+                }
                 Some(known) if known.known_replicas == entry.known_replicas => return Ok(Registered::Welcome(id)),
                 Some(_) => {
                     self.reports.known_replicas(id, entry.known_replicas.clone()).await?;
@@ -222,11 +252,20 @@ impl WorkerSessions {
     async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
         let (reports, queue) = mpsc::channel(REPORTS);
         let storing = tokio::spawn(self.clone().store_reports(worker, queue));
+        let pace = self.limits.pace();
         loop {
+            pace.next().await;
             let message = match incoming.message().await {
                 Ok(Some(wire::SessionRequest { message: Some(message) })) => message,
                 Ok(Some(_)) => continue,
-                Ok(None) | Err(_) => break,
+                Ok(None) => break,
+                Err(status) => {
+                    if let Some(too_large) = self.limits.too_large(&status) {
+                        tracing::warn!(%worker, reason = too_large.message(), "the session is ended");
+                        self.sessions.end(worker, session, too_large);
+                    }
+                    break;
+                }
             };
             if !self.sessions.is_current(worker, session) {
                 break;
@@ -293,7 +332,8 @@ impl WorkerSessions {
                     continue;
                 }
                 FromWorker::Goodbye(_) => {
-                    self.note(worker, self.reports.worker_state(worker, WorkerState::Expired).await);
+                    let gone = |known: &Worker| Worker { state: WorkerState::Expired, ..known.clone() };
+                    self.note(worker, self.reports.change_worker(worker, gone).await);
                     continue;
                 }
                 _ => continue,
@@ -302,6 +342,12 @@ impl WorkerSessions {
                 Ok(Verdict::Accepted) => wire::ReportAck { sequence, accepted: true, reason: String::new() },
                 Ok(Verdict::Void) => wire::ReportAck { sequence, accepted: false, reason: String::new() },
                 Ok(Verdict::Refused(reason)) => wire::ReportAck { sequence, accepted: false, reason },
+                // Not answered: the worker tells it again.
+                Ok(Verdict::Postponed) => continue,
+                Err(error @ StoreError::OutOfSpace(_)) => {
+                    tracing::debug!(%worker, %error, "a report was not stored");
+                    continue;
+                }
                 Err(StoreError::TooLarge(reason)) => wire::ReportAck { sequence, accepted: false, reason },
                 Err(error) => {
                     tracing::warn!(%worker, %error, "a report could not be stored");
@@ -363,8 +409,21 @@ enum Registered {
     Refused(String),
 }
 
+fn another_process(known: &Worker, hello: &wire::Hello) -> String {
+    format!(
+        "the worker id {} belongs to another process, at {}: two processes of one id would run the same units. This one, at \
+         {}, must start with an id of its own, as a worker does that was not copied from a running one",
+        known.id, known.address, hello.address
+    )
+}
+
 fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Worker, String> {
     let id = hello.worker_id.parse::<WorkerId>().map_err(|error| format!("worker_id: {error}"))?;
+    let instance = match hello.instance.as_str() {
+        // A worker of before there were instances.
+        "" => None,
+        text => Some(text.parse::<Instance>().map_err(|error| format!("instance: {error}"))?),
+    };
     let mut settings = BTreeSet::new();
     for id in &hello.settings_served {
         settings.insert(SettingsId::parse(id.as_str()).map_err(|error| format!("settings_served: {error}"))?);
@@ -388,6 +447,7 @@ fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Wor
         started: now,
         incarnation: 1,
         known_replicas: hello.known_replicas.iter().take(KNOWN_REPLICAS_LIMIT).cloned().collect(),
+        instance,
     })
 }
 

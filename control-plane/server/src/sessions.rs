@@ -22,10 +22,11 @@ const COMMANDS_LIMIT: usize = 256;
 pub type Outgoing = Result<wire::SessionResponse, tonic::Status>;
 
 /// All sessions of this replica. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Sessions {
     inner: Arc<Mutex<BTreeMap<WorkerId, Session>>>,
     next: Arc<AtomicU64>,
+    most: usize,
 }
 
 struct Session {
@@ -47,12 +48,44 @@ pub enum CommandFailure {
 }
 
 impl Sessions {
-    /// A registered worker's session; replaces an older one of the same worker. Gives the session's number.
-    pub fn insert(&self, worker: WorkerId, outbox: mpsc::Sender<Outgoing>, plugins: Vec<wire::PluginInfo>) -> u64 {
+    /// At most so many.
+    pub fn new(most: usize) -> Sessions {
+        Sessions { inner: Arc::default(), next: Arc::default(), most }
+    }
+
+    /// Whether a worker's session would be taken: one that has a session may replace it at any time.
+    pub fn has_room(&self, worker: WorkerId) -> bool {
+        let sessions = self.inner.lock();
+        sessions.len() < self.most || sessions.contains_key(&worker)
+    }
+
+    /// A registered worker's session; replaces an older one of the same worker. Gives the session's number, or None
+    /// where all places are taken.
+    pub fn insert(
+        &self,
+        worker: WorkerId,
+        outbox: mpsc::Sender<Outgoing>,
+        plugins: Vec<wire::PluginInfo>,
+    ) -> Option<u64> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let session = Session { id, outbox, plugins: Arc::new(plugins), commands: BTreeMap::new() };
-        self.inner.lock().insert(worker, session);
-        id
+        let mut sessions = self.inner.lock();
+        if sessions.len() >= self.most && !sessions.contains_key(&worker) {
+            return None;
+        }
+        sessions.insert(worker, session);
+        Some(id)
+    }
+
+    /// Tells a worker why its session ends.
+    pub fn end(&self, worker: WorkerId, session: u64, status: tonic::Status) {
+        let mut sessions = self.inner.lock();
+        if sessions.get(&worker).is_some_and(|current| current.id == session)
+            && let Some(ended) = sessions.remove(&worker)
+        {
+            // One that does not read learns nothing; its stream ends all the same.
+            let _ = ended.outbox.try_send(Err(status));
+        }
     }
 
     /// The session has ended; false if another has taken its place.

@@ -1,6 +1,6 @@
 //! The World as users see it. A state is shown only while it is known to be true.
 
-use crate::{clock::Clock, progress::ProgressTable};
+use crate::{clock::Clock, progress::ProgressTable, space::SpaceView};
 use control_plane_api::service::{ConnectorView, UnitState, UnitView, WorkerRef, WorkerView};
 use control_plane_core::{
     connector::{Config, Connector, TargetState},
@@ -21,6 +21,8 @@ pub struct Viewer {
     pub progress: ProgressTable,
     /// When silence is a doubt.
     pub policy: Policy,
+    /// Whether states can be stored.
+    pub space: SpaceView,
 }
 
 impl Viewer {
@@ -46,9 +48,10 @@ impl Viewer {
         let owner = world.owners.get(&unit).map(|stored| &stored.value);
         let status = world.status(&unit);
         let silent_since = owner.and_then(|owner| self.silent_since(world, owner.worker));
+        let unknown_since = silent_since.or_else(|| owner.and_then(|_| self.space.unknown_since(status.is_some())));
         let state = match owner {
             None => UnitState::Unassigned,
-            Some(_) if silent_since.is_some() => UnitState::Unknown,
+            Some(_) if unknown_since.is_some() => UnitState::Unknown,
             Some(owner) if owner.state == GrantState::Revoking => UnitState::Restarting,
             Some(_) => status.map_or(UnitState::Starting, |status| shown(connector, unit, status)),
         };
@@ -62,7 +65,7 @@ impl Viewer {
             worker: owner.map(|owner| worker_ref(world, owner.worker)),
             epoch: owner.map(|owner| owner.epoch.to_string()).unwrap_or_default(),
             since: status.map(|status| status.since),
-            unknown_since: silent_since,
+            unknown_since,
             error: status.and_then(|status| status.error.clone()).filter(|_| state == UnitState::Failed),
             records: sample.records,
             positions: sample.positions,

@@ -9,6 +9,7 @@ use control_plane_core::{
     ids::{ConnectorUid, Revision},
     incarnation::StoreIdentity,
     keys::{Entry, Key},
+    space::Space,
     txn::{Compare, Txn, Write},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -97,6 +98,11 @@ impl Store for EmbeddedStore {
     fn compact(&self, _before: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
         // Only the newest values are kept.
         Box::pin(async { Ok(()) })
+    }
+
+    fn space(&self) -> BoxFuture<'_, Result<Option<Space>, StoreError>> {
+        // A file has what the disk has.
+        Box::pin(async { Ok(None) })
     }
 
     fn follow(&self) -> BoxStream<'static, Followed> {

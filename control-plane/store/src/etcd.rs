@@ -10,6 +10,7 @@ use control_plane_core::{
     ids::{ConnectorUid, Revision},
     incarnation::StoreIdentity,
     keys::{DecodeError, Entry, Key, REPLICAS},
+    space::Space,
     txn::{Compare, Txn, Write},
 };
 use etcd_client::{
@@ -34,6 +35,8 @@ const PAGE: i64 = 1000;
 const READ_LIMIT_BYTES: usize = 64 << 20;
 /// Steps that may wait for a slow reader of the followed view.
 const FOLLOW_BUFFER: usize = 64;
+/// The quota of an etcd that is told none.
+pub const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
 /// Pause before etcd is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -41,6 +44,8 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct EtcdStore {
     client: Client,
     prefix: Arc<str>,
+    /// For an etcd before 3.6, which does not tell its own.
+    quota_bytes: u64,
     session: watch::Receiver<Option<i64>>,
     _keeper: KeeperHandle,
 }
@@ -94,7 +99,12 @@ impl EtcdStore {
         let (sender, session) = watch::channel(None);
         let keeper = KeeperHandle(tokio::spawn(keep_session(client.clone(), sender)));
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
-        Ok(EtcdStore { client, prefix: prefix.into(), session, _keeper: keeper })
+        Ok(EtcdStore { client, prefix: prefix.into(), quota_bytes: DEFAULT_QUOTA_BYTES, session, _keeper: keeper })
+    }
+
+    /// With the quota of an etcd before 3.6; a later one tells its own.
+    pub fn with_quota(self, quota_bytes: u64) -> EtcdStore {
+        EtcdStore { quota_bytes, ..self }
     }
 
     fn path(&self, key: &Key) -> String {
@@ -184,6 +194,23 @@ impl Store for EtcdStore {
         })
     }
 
+    fn space(&self) -> BoxFuture<'_, Result<Option<Space>, StoreError>> {
+        Box::pin(async {
+            let mut client = self.client.maintenance_client();
+            let status = call(client.status()).await?;
+            let quota_bytes = match status.db_size_quota() {
+                0 => self.quota_bytes,
+                // A negative one switches the quota off.
+                told => u64::try_from(told).unwrap_or(u64::MAX),
+            };
+            Ok(Some(Space {
+                used_bytes: u64::try_from(status.db_size()).unwrap_or_default(),
+                quota_bytes,
+                is_exhausted: status.errors().iter().any(|error| error.contains("NOSPACE")),
+            }))
+        })
+    }
+
     fn follow(&self) -> BoxStream<'static, Followed> {
         let (sender, receiver) = mpsc::channel(FOLLOW_BUFFER);
         tokio::spawn(follow(self.client.clone(), self.prefix.clone(), sender));
@@ -220,6 +247,9 @@ fn store_error(error: Error) -> StoreError {
     match &error {
         Error::GRpcStatus(status) if status.message().contains("request is too large") => {
             StoreError::TooLarge(status.message().to_owned())
+        }
+        Error::GRpcStatus(status) if status.message().contains("database space exceeded") => {
+            StoreError::OutOfSpace(status.message().to_owned())
         }
         _ => StoreError::Unavailable(error.to_string()),
     }

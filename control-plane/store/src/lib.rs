@@ -10,6 +10,7 @@ use control_plane_core::{
     ids::Revision,
     incarnation::StoreIdentity,
     keys::{DecodeError, Entry, Key},
+    space::Space,
     txn::Txn,
 };
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -35,6 +36,9 @@ pub enum StoreError {
     /// The transaction is too large for the store.
     #[error("the transaction is too large for the store: {0}")]
     TooLarge(String),
+    /// It has no space left: nothing is written any more, and nothing was.
+    #[error("the store has no space left: {0}")]
+    OutOfSpace(String),
     /// The embedded database failed.
     #[error("the embedded store failed: {0}")]
     Embedded(String),
@@ -81,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets what was overwritten before a revision, so that the store does not grow without end. Followers that are
     /// further behind begin anew.
     fn compact(&self, before: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// How much space it uses of what it may; None where nobody has set a limit.
+    fn space(&self) -> BoxFuture<'_, Result<Option<Space>, StoreError>>;
 
     /// The entries of a connector's config history, oldest first.
     fn history(

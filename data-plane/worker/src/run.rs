@@ -12,6 +12,7 @@ use data_plane_broker::kafka::KafkaBroker;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// What a worker is started with.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ pub async fn run(
     })?;
     let listening = listener.local_addr()?;
     let identity = Identity {
+        instance: Uuid::new_v4(),
         control_planes: options.control_planes,
         address: options.admin_advertise.unwrap_or_else(|| listening.to_string()),
         pool: options.pool,

@@ -59,6 +59,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(1);
 /// What a worker is started with.
 #[derive(Debug, Clone)]
 pub struct Identity {
+    /// The process, over all of its ids.
+    pub instance: Uuid,
     /// Control planes to begin with.
     pub control_planes: Vec<String>,
     /// host:port of the admin listener.
@@ -170,6 +172,7 @@ impl Supervisor {
             protocol_min: 1,
             protocol_max: 1,
             worker_id: worker_id.clone(),
+            instance: identity.instance.to_string(),
             address: identity.address.clone(),
             pool: identity.pool.clone(),
             zone: identity.zone.clone(),

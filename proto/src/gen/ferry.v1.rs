@@ -306,6 +306,9 @@ pub struct RestartConnectorRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "5")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Restart.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -326,6 +329,9 @@ pub struct RestartTaskRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "3")]
     pub validate_only: bool,
+    /// The connector's; if set, must match.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Watch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2033,6 +2039,9 @@ pub struct Worker {
     /// When its heartbeat number last moved.
     #[prost(message, optional, tag = "11")]
     pub last_heartbeat_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Changes with what is stored of the worker; opaque.
+    #[prost(string, tag = "12")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// List.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2077,10 +2086,53 @@ pub struct DrainWorkerRequest {
     /// Do every check, store nothing.
     #[prost(bool, tag = "2")]
     pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
 }
 /// Drain.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DrainWorkerResponse {
+    /// The worker.
+    #[prost(message, optional, tag = "1")]
+    pub worker: ::core::option::Option<Worker>,
+}
+/// Cordon.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CordonWorkerRequest {
+    /// workers/{id}, or workers/{host:port}.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Do every check, store nothing.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// Cordon.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CordonWorkerResponse {
+    /// The worker.
+    #[prost(message, optional, tag = "1")]
+    pub worker: ::core::option::Option<Worker>,
+}
+/// Uncordon.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UncordonWorkerRequest {
+    /// workers/{id}, or workers/{host:port}.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Do every check, store nothing.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// Uncordon.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UncordonWorkerResponse {
     /// The worker.
     #[prost(message, optional, tag = "1")]
     pub worker: ::core::option::Option<Worker>,
@@ -2099,6 +2151,8 @@ pub enum WorkerState {
     Expired = 3,
     /// Silent since `last_heartbeat_time`; its lease may still hold.
     Unknown = 4,
+    /// Heartbeats arrive; it keeps its units and gets no new ones.
+    Cordoned = 5,
 }
 impl WorkerState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2112,6 +2166,7 @@ impl WorkerState {
             Self::Draining => "WORKER_STATE_DRAINING",
             Self::Expired => "WORKER_STATE_EXPIRED",
             Self::Unknown => "WORKER_STATE_UNKNOWN",
+            Self::Cordoned => "WORKER_STATE_CORDONED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2122,6 +2177,7 @@ impl WorkerState {
             "WORKER_STATE_DRAINING" => Some(Self::Draining),
             "WORKER_STATE_EXPIRED" => Some(Self::Expired),
             "WORKER_STATE_UNKNOWN" => Some(Self::Unknown),
+            "WORKER_STATE_CORDONED" => Some(Self::Cordoned),
             _ => None,
         }
     }
@@ -2293,6 +2349,57 @@ pub mod worker_service_client {
                 .insert(GrpcMethod::new("ferry.v1.WorkerService", "DrainWorker"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets it keep what it has, and grants it nothing new. Idempotent; a worker that is being drained stays so.
+        pub async fn cordon_worker(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CordonWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CordonWorkerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.WorkerService/CordonWorker",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ferry.v1.WorkerService", "CordonWorker"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back a cordon or a drain: it is granted units again. Idempotent; FAILED_PRECONDITION where the worker's process
+        /// ends, or its lease has ended.
+        pub async fn uncordon_worker(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UncordonWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UncordonWorkerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.WorkerService/UncordonWorker",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ferry.v1.WorkerService", "UncordonWorker"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2330,6 +2437,23 @@ pub mod worker_service_server {
             request: tonic::Request<super::DrainWorkerRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DrainWorkerResponse>,
+            tonic::Status,
+        >;
+        /// Lets it keep what it has, and grants it nothing new. Idempotent; a worker that is being drained stays so.
+        async fn cordon_worker(
+            &self,
+            request: tonic::Request<super::CordonWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CordonWorkerResponse>,
+            tonic::Status,
+        >;
+        /// Takes back a cordon or a drain: it is granted units again. Idempotent; FAILED_PRECONDITION where the worker's process
+        /// ends, or its lease has ended.
+        async fn uncordon_worker(
+            &self,
+            request: tonic::Request<super::UncordonWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UncordonWorkerResponse>,
             tonic::Status,
         >;
     }
@@ -2530,6 +2654,96 @@ pub mod worker_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DrainWorkerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.WorkerService/CordonWorker" => {
+                    #[allow(non_camel_case_types)]
+                    struct CordonWorkerSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::CordonWorkerRequest>
+                    for CordonWorkerSvc<T> {
+                        type Response = super::CordonWorkerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CordonWorkerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::cordon_worker(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CordonWorkerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.WorkerService/UncordonWorker" => {
+                    #[allow(non_camel_case_types)]
+                    struct UncordonWorkerSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::UncordonWorkerRequest>
+                    for UncordonWorkerSvc<T> {
+                        type Response = super::UncordonWorkerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UncordonWorkerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::uncordon_worker(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UncordonWorkerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

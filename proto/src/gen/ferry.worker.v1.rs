@@ -172,6 +172,10 @@ pub struct Hello {
     /// nothing is held.
     #[prost(bool, tag = "15")]
     pub registered: bool,
+    /// UUID of the process, the same over all of its ids and sessions. An id that another process has registered is refused
+    /// for good: both would run its units.
+    #[prost(string, tag = "16")]
+    pub instance: ::prost::alloc::string::String,
     /// Addresses of all replicas that the worker knows: see KnownReplicas.
     #[prost(string, repeated, tag = "17")]
     pub known_replicas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -838,8 +842,10 @@ pub mod session_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The worker's first message is Hello, the replica's first is Welcome or Refused. Both sides bound their messages
-        /// to 4 MiB and answer a heartbeat within one heartbeat interval.
+        /// The worker's first message is Hello, the replica's first is Welcome or Refused. A replica that has no place ends the
+        /// session with RESOURCE_EXHAUSTED and RetryInfo: the worker comes back after that time. A worker's messages have at most
+        /// 4 MiB unless the replica is told otherwise, a replica's at most 256 MiB (a whole document); a larger one ends the session
+        /// with RESOURCE_EXHAUSTED. A heartbeat is answered within one heartbeat interval.
         pub async fn session(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::SessionRequest>,
@@ -885,8 +891,10 @@ pub mod session_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// The worker's first message is Hello, the replica's first is Welcome or Refused. Both sides bound their messages
-        /// to 4 MiB and answer a heartbeat within one heartbeat interval.
+        /// The worker's first message is Hello, the replica's first is Welcome or Refused. A replica that has no place ends the
+        /// session with RESOURCE_EXHAUSTED and RetryInfo: the worker comes back after that time. A worker's messages have at most
+        /// 4 MiB unless the replica is told otherwise, a replica's at most 256 MiB (a whole document); a larger one ends the session
+        /// with RESOURCE_EXHAUSTED. A heartbeat is answered within one heartbeat interval.
         async fn session(
             &self,
             request: tonic::Request<tonic::Streaming<super::SessionRequest>>,

@@ -2,7 +2,7 @@
 
 use super::Connectors;
 use crate::{
-    MAX_MESSAGE_BYTES, caller,
+    caller,
     convert::{names, request, revision},
     service::{ConnectorView, RollbackConnector, ServiceError},
 };
@@ -30,7 +30,7 @@ impl Connectors {
                 revisions: found.items.into_iter().map(wire).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             };
-            if count <= 1 || answer.encoded_len() <= MAX_MESSAGE_BYTES {
+            if count <= 1 || answer.encoded_len() <= self.max_message_bytes {
                 return Ok(answer);
             }
             page.size = (count / 2) as u32;

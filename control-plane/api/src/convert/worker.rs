@@ -7,6 +7,7 @@ use proto::v1;
 
 pub(crate) fn worker(view: WorkerView) -> v1::Worker {
     let state = state(&view);
+    let etag = view.worker.etag();
     let stored = view.worker;
     v1::Worker {
         name: format!("workers/{}", stored.id),
@@ -20,6 +21,7 @@ pub(crate) fn worker(view: WorkerView) -> v1::Worker {
         version: stored.version,
         start_time: Some(timestamp(stored.started)),
         last_heartbeat_time: view.last_heartbeat.map(timestamp),
+        etag,
     }
 }
 
@@ -27,7 +29,8 @@ pub(crate) fn worker(view: WorkerView) -> v1::Worker {
 fn state(view: &WorkerView) -> v1::WorkerState {
     match view.worker.state {
         WorkerState::Expired => v1::WorkerState::Expired,
-        WorkerState::Active | WorkerState::Draining | WorkerState::Leaving if view.silent => v1::WorkerState::Unknown,
+        _ if view.silent => v1::WorkerState::Unknown,
+        WorkerState::Cordoned => v1::WorkerState::Cordoned,
         WorkerState::Draining | WorkerState::Leaving => v1::WorkerState::Draining,
         WorkerState::Active => v1::WorkerState::Ready,
     }

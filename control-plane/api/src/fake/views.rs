@@ -34,6 +34,7 @@ pub(super) fn worker(address: &str, started: Wall) -> WorkerView {
             started,
             incarnation: 1,
             known_replicas: BTreeSet::new(),
+            instance: None,
         },
         silent: false,
         units: 0,

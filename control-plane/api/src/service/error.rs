@@ -1,5 +1,7 @@
 //! Why a call of the service failed.
 
+use std::time::Duration;
+
 /// A mistake of the caller in one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -7,6 +9,21 @@ pub struct Violation {
     pub field: String,
     /// What is wrong and what would be right.
     pub description: String,
+}
+
+/// More is asked than one replica takes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overload {
+    /// UPPER_SNAKE, for programs.
+    pub reason: &'static str,
+    /// The flag that sets the limit.
+    pub flag: &'static str,
+    /// What there are so many of at the most.
+    pub what: &'static str,
+    /// How many.
+    pub limit: u32,
+    /// When it may be tried again; None: the same would be refused again.
+    pub retry_after: Option<Duration>,
 }
 
 /// Why a call failed. Each is mapped once to gRPC and once to HTTP.
@@ -49,7 +66,7 @@ pub enum ServiceError {
     },
     /// Somebody else changed it since.
     #[error(
-        "the etag {given:?} is stale: the connector has changed since; read it again (its etag is now {current:?})"
+        "the etag {given:?} is stale: what it was read from has changed since; read it again (its etag is now {current:?})"
     )]
     StaleEtag {
         /// What the caller gave.
@@ -78,6 +95,12 @@ pub enum ServiceError {
     /// The store does not answer.
     #[error("{0}")]
     Unavailable(String),
+    /// Over a limit; nothing was done.
+    #[error("{}", overload_text(.0))]
+    Overloaded(Overload),
+    /// The store has too little space left for this; the text says what to do.
+    #[error("{0}")]
+    OutOfSpace(String),
     /// Not our caller's fault.
     #[error("{0}")]
     Internal(String),
@@ -88,6 +111,14 @@ fn kept_text(kept: Option<(u64, u64)>) -> String {
         None => "none are kept".to_owned(),
         Some((oldest, newest)) if oldest == newest => format!("only {newest} is kept"),
         Some((oldest, newest)) => format!("{oldest} to {newest} are kept"),
+    }
+}
+
+fn overload_text(overload: &Overload) -> String {
+    let Overload { flag, what, limit, retry_after, .. } = overload;
+    match retry_after {
+        Some(after) => format!("at most {limit} {what} ({flag}); try again in {} ms", after.as_millis().max(1)),
+        None => format!("at most {limit} {what} ({flag})"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Golden forms of keys and values: what stands in a cluster's etcd must stay readable.
 
 use super::*;
-use crate::ids::UnitKind;
+use crate::ids::{Instance, UnitKind};
 use crate::{
     connector::{ConnectorType, TargetState},
     lease::{FenceClass, GrantState},
@@ -119,6 +119,7 @@ fn workers_and_replicas() {
         started: Wall(1),
         incarnation: 1,
         known_replicas: BTreeSet::from(["http://127.0.0.1:2".to_owned()]),
+        instance: None,
     };
     golden(
         Key::Worker(worker()),
@@ -128,8 +129,22 @@ fn workers_and_replicas() {
         r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"connector_versions":{"C":["1.2"]},"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1,"known_replicas":["http://127.0.0.1:2"]}"#,
     );
     let older = br#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","connectors":["C"],"version":"0.1.0","state":"ACTIVE","started":1,"incarnation":1}"#;
-    let without = Worker { connector_versions: BTreeMap::new(), known_replicas: BTreeSet::new(), ..entry };
+    let without = Worker { connector_versions: BTreeMap::new(), known_replicas: BTreeSet::new(), ..entry.clone() };
     assert_eq!(Key::Worker(worker()).decode(older).expect("an older entry"), Entry::Worker(without));
+    let cordoned = Worker {
+        state: WorkerState::Cordoned,
+        instance: Some(Instance(Uuid::from_u128(8))),
+        connector_versions: BTreeMap::new(),
+        known_replicas: BTreeSet::new(),
+        ..entry
+    };
+    golden(
+        Key::Worker(worker()),
+        "workers/00000000-0000-0000-0000-000000000007",
+        &cordoned,
+        Entry::Worker(cordoned.clone()),
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000007","address":"127.0.0.1:1","pool":"","zone":"","labels":{},"capacity":0,"settings":[],"connectors":["C"],"version":"0.1.0","state":"CORDONED","started":1,"incarnation":1,"known_replicas":[],"instance":"00000000-0000-0000-0000-000000000008"}"#,
+    );
     let replica = Replica {
         id: ReplicaId(Uuid::from_u128(9)),
         address: "http://127.0.0.1:2".to_owned(),

@@ -77,6 +77,7 @@ impl Cluster {
             started: Wall(0),
             incarnation: 1,
             known_replicas: BTreeSet::new(),
+            instance: None,
         };
         change(&mut worker);
         self.put(Key::Worker(worker.id), Entry::Worker(worker));
@@ -435,4 +436,28 @@ fn a_draining_worker_hands_over_what_others_can_run() {
     cluster.worker(2);
     cluster.settle();
     assert_eq!((cluster.load(1), cluster.load(2)), (0, 3));
+}
+
+#[test]
+fn a_cordoned_worker_keeps_what_it_has_and_gets_nothing_new() {
+    let mut cluster = Cluster::new();
+    cluster.worker(1);
+    cluster.connector(1, "c", &[]);
+    cluster.tasks(1, &[], &[&[], &[]]);
+    cluster.settle();
+    let mut worker = cluster.world.workers[&worker_id(1)].value.clone();
+    worker.state = WorkerState::Cordoned;
+    cluster.put(Key::Worker(worker.id), Entry::Worker(worker.clone()));
+    cluster.connector(2, "d", &[]);
+    cluster.settle();
+    assert_eq!(cluster.load(1), 3, "nobody else is there, and it gets nothing all the same");
+    cluster.worker(2);
+    cluster.settle();
+    assert_eq!((cluster.load(1), cluster.load(2)), (3, 1), "the new goes elsewhere, the old stays, also for balance");
+    worker.state = WorkerState::Active;
+    cluster.put(Key::Worker(worker.id), Entry::Worker(worker));
+    cluster.connector(3, "e", &[]);
+    cluster.connector(4, "f", &[]);
+    cluster.settle();
+    assert_eq!((cluster.load(1), cluster.load(2)), (3, 3));
 }

@@ -26,6 +26,7 @@ impl Control {
         if let Some(repeated) = self.repeated(&request)? {
             return Ok(repeated);
         }
+        self.check_space(request.validate_only)?;
         let validated = self.validate(&request.config).await?;
         self.store_new(request, validated).await
     }

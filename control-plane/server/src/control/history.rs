@@ -80,6 +80,7 @@ impl Control {
         note: &Note<'_>,
         validate_only: bool,
     ) -> Result<Option<ConnectorView>, ServiceError> {
+        self.check_space(validate_only)?;
         let validated = self.validate(&config).await?;
         let connector = Connector {
             config,

@@ -112,6 +112,7 @@ impl Control {
     pub(super) async fn restart_one(&self, reference: ConnectorRef, task: u32) -> Result<(), ServiceError> {
         self.up_to_date().await?;
         let connector = self.find(&reference.namespace, &reference.name)?.value;
+        check_etag(&connector, reference.etag.as_deref())?;
         let tasks = self.cache.world().task_sets.get(&connector.uid).map_or(0, |set| set.value.tasks.len());
         if connector.target == TargetState::Stopped {
             return Err(ServiceError::FailedPrecondition(format!(

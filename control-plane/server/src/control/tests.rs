@@ -1,5 +1,7 @@
 //! Histories and rollbacks, on the embedded store, with a worker that finds fine every config without the key `bad`.
 
+mod guards;
+
 use super::Control;
 use crate::{
     cache::Cache,
@@ -8,6 +10,7 @@ use crate::{
     progress::ProgressTable,
     reports::Reports,
     sessions::{OUTBOX, Sessions},
+    space::SpaceView,
     view::Viewer,
 };
 use control_plane_api::service::{
@@ -39,7 +42,7 @@ struct Up {
 
 async fn start() -> Up {
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let (cache, clock, sessions) = (Cache::default(), Clock::new(), Sessions::default());
+    let (cache, clock, sessions) = (Cache::default(), Clock::new(), Sessions::new(1));
     let progress = ProgressTable::default();
     let replica = ReplicaId(Uuid::from_u128(1));
     let address = "http://127.0.0.1:1".to_owned();
@@ -62,8 +65,9 @@ async fn start() -> Up {
         }
     });
 
-    let reports = Reports { store: store.clone(), cache: cache.clone(), clock };
-    let viewer = Viewer { clock, progress, policy: Policy::default() };
+    let space = SpaceView::default();
+    let reports = Reports { store: store.clone(), cache: cache.clone(), clock, space: space.clone() };
+    let viewer = Viewer { clock, progress, policy: Policy::default(), space };
     Up { control: Control { store, cache, clock, sessions, viewer, reports }, _tasks: tasks, _to_hub: to_hub }
 }
 

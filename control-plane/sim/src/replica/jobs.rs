@@ -335,6 +335,7 @@ fn register(world: &World, is_fresh: bool, hello: &Hello, at: &str) -> Step {
                 started: Wall(0),
                 incarnation: world.incarnation(),
                 known_replicas,
+                instance: None,
             };
             Step::Store(Txn::new().when(Compare::Absent(Key::Worker(worker))).put(Key::Worker(worker), encode(&entry)))
         }

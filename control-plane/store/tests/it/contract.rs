@@ -9,7 +9,7 @@ use control_plane_core::{
     txn::{Compare, Txn},
     worker::Replica,
 };
-use control_plane_store::{Followed, Outcome, Store};
+use control_plane_store::{Followed, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::BoxStream};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -178,4 +178,19 @@ pub async fn run(store: Arc<dyn Store>) {
     let Some(Followed::Reset { entries, .. }) = next(&mut late).await else { panic!("a reset comes first") };
     assert!(entries.iter().any(|(entry_key, _, at)| *entry_key == key("a") && *at == second));
     assert!(!entries.iter().any(|(entry_key, _, _)| matches!(entry_key, Key::Revision(..))));
+}
+
+/// Writes so many entries of about a MiB; gives how many were refused for want of space.
+pub async fn fill(store: &dyn Store, entries: u64) -> usize {
+    let mut refused = 0;
+    for n in 0..entries {
+        let properties = BTreeMap::from([("large".to_owned(), "x".repeat(1 << 20))]);
+        let large = Settings { generation: Generation(n), properties };
+        match store.commit(Txn::new().put(key(&format!("fill{n}")), encode(&large))).await {
+            Ok(Outcome::Committed(_)) => {}
+            Err(StoreError::OutOfSpace(_)) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    refused
 }

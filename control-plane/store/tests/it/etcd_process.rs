@@ -26,14 +26,20 @@ pub struct Etcd {
     folder: tempfile::TempDir,
     client_port: u16,
     peer_port: u16,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl Etcd {
-    pub fn start(binary: &std::path::Path) -> Etcd {
-        let folder = tempfile::tempdir().expect("folder");
-        let mut etcd =
-            Etcd { binary: binary.to_owned(), folder, client_port: free_port(), peer_port: free_port(), child: None };
+    pub fn start(binary: &std::path::Path, arguments: &[&str]) -> Etcd {
+        let mut etcd = Etcd {
+            binary: binary.to_owned(),
+            folder: tempfile::tempdir().expect("folder"),
+            client_port: free_port(),
+            peer_port: free_port(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            child: None,
+        };
         etcd.restart();
         etcd
     }
@@ -50,6 +56,7 @@ impl Etcd {
             .args(["--name", "test", "--listen-client-urls", &self.url(), "--advertise-client-urls", &self.url()])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("test={peer}")])
+            .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -5,6 +5,7 @@
 mod contract;
 mod etcd_process;
 
+use control_plane_core::space::Level;
 use control_plane_store::{Store, embedded::EmbeddedStore, etcd::EtcdStore};
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +34,7 @@ async fn embedded_entries_survive_and_ephemeral_ones_do_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd() {
     for binary in etcd_process::binaries() {
-        let etcd = etcd_process::Etcd::start(&binary);
+        let etcd = etcd_process::Etcd::start(&binary, &[]);
         let store = EtcdStore::connect(&[etcd.url()], "/contract", Duration::from_secs(20)).await.expect("connect");
         contract::run(Arc::new(store)).await;
     }
@@ -42,7 +43,7 @@ async fn etcd() {
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_that_is_killed_and_comes_back() {
     for binary in etcd_process::binaries() {
-        let mut etcd = etcd_process::Etcd::start(&binary);
+        let mut etcd = etcd_process::Etcd::start(&binary, &[]);
         let store = EtcdStore::connect(&[etcd.url()], "/gap", Duration::from_secs(20)).await.expect("connect");
         contract::seed(&store).await;
         let mut followed = store.follow();
@@ -65,4 +66,27 @@ async fn an_unreachable_etcd_is_named() {
         Err(error) => error.to_string(),
     };
     assert!(error.contains(&endpoint) && error.contains("--etcd") && error.contains("1 s"), "{error}");
+}
+
+/// Of etcd's quota in this test; its file begins with less than 1 MiB.
+const QUOTA_BYTES: u64 = 4 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_tells_its_space_and_that_it_has_none_left() {
+    for binary in etcd_process::binaries() {
+        let quota = QUOTA_BYTES.to_string();
+        // Each write counts at once.
+        let arguments = ["--quota-backend-bytes", &quota, "--backend-batch-limit", "1"];
+        let etcd = etcd_process::Etcd::start(&binary, &arguments);
+        let store = EtcdStore::connect(&[etcd.url()], "/space", Duration::from_secs(20)).await.expect("connect");
+        let store = store.with_quota(QUOTA_BYTES);
+        let before = store.space().await.expect("space").expect("etcd has a quota");
+        assert_eq!((before.quota_bytes, before.level()), (QUOTA_BYTES, Level::Normal), "{before:?}");
+        assert!(contract::fill(&store, 8).await > 0, "8 MiB do not fit into 4");
+        let after = store.space().await.expect("space").expect("etcd has a quota");
+        assert!(after.used_bytes > before.used_bytes && after.is_exhausted, "{after:?}");
+        assert_eq!(after.level(), Level::Full);
+    }
+    let embedded = EmbeddedStore::in_memory().expect("store");
+    assert_eq!(embedded.space().await.expect("space"), None);
 }
