@@ -148,6 +148,7 @@ pub async fn run(
         policy: policy.clone(),
     };
     let viewer = Viewer { clock, progress, policy };
+    let leaving = store.clone();
     let control: Arc<dyn Service> =
         Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
@@ -176,6 +177,8 @@ pub async fn run(
         let _ = tokio::time::timeout(CLOSING, listeners).await;
     }
     hub.abort();
+    // Nobody waits for this leader's session to run out.
+    leaving.leave().await;
     result
 }
 
