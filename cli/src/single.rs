@@ -24,10 +24,14 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, transport::Endpoint};
+use tracing_appender::non_blocking::NonBlockingBuilder;
 use tracing_subscriber::EnvFilter;
 
 /// How long the two planes may take to find each other.
 const START_PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of the log that may wait for whoever reads standard error. More are dropped: a reader that does not read stops no
+/// heartbeat.
+const LOG_LINES: usize = 10_000;
 
 /// What to run.
 pub(crate) struct Single {
@@ -47,7 +51,9 @@ pub(crate) struct Single {
 pub(crate) async fn run(single: Single, ready: impl FnOnce(&Listening)) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_env("FERRY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // Dropped at the end, it writes what waits.
+    let (log, _log) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(log).init();
     let store = match &single.state {
         Some(path) => EmbeddedStore::open(path),
         None => EmbeddedStore::in_memory(),

@@ -158,6 +158,7 @@ pub async fn run(
         limits: SessionLimits::new(limits.clone(), refusals.clone()),
     };
     let viewer = Viewer { clock, progress, policy, space: space.clone() };
+    let leaving = store.clone();
     let control: Arc<dyn Service> =
         Arc::new(Control { store, cache: cache.clone(), clock, sessions: sessions.clone(), viewer, reports });
 
@@ -193,6 +194,8 @@ pub async fn run(
     }
     watching_space.abort();
     hub.abort();
+    // Nobody waits for this leader's session to run out.
+    leaving.leave().await;
     result
 }
 

@@ -2,7 +2,10 @@
 //!
 //! etcd-client's streams die for good with the connection (its unary calls recover by themselves), so each stream has
 //! a supervisor here: the follower reads everything again and watches from the next revision, the keeper renews the
-//! same lease or makes a new one. A hung etcd is noticed by HTTP/2 keep-alives.
+//! same lease or makes a new one. A hung etcd is noticed by HTTP/2 keep-alives. Of a cluster of etcd, one member is asked
+//! until it fails (`members`).
+
+mod members;
 
 use crate::{Followed, HEAD, Outcome, Store, StoreError};
 use control_plane_core::{
@@ -14,10 +17,11 @@ use control_plane_core::{
     txn::{Compare, Txn, Write},
 };
 use etcd_client::{
-    Client, Compare as EtcdCompare, CompareOp, ConnectOptions, Error, EventType, GetOptions, LeaseGrantOptions,
-    PutOptions, TxnOp, WatchOptions,
+    Client, Compare as EtcdCompare, CompareOp, ConnectOptions, Error, EventType, GetOptions, GetResponse,
+    LeaseGrantOptions, PutOptions, TxnOp, WatchOptions,
 };
 use futures::{future::BoxFuture, stream::BoxStream};
+use members::Members;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -42,12 +46,12 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// The store on etcd.
 pub struct EtcdStore {
-    client: Client,
+    members: Arc<Members>,
     prefix: Arc<str>,
     /// For an etcd before 3.6, which does not tell its own.
     quota_bytes: u64,
     session: watch::Receiver<Option<i64>>,
-    _keeper: KeeperHandle,
+    keeper: KeeperHandle,
 }
 
 /// Ends the keeper with the store.
@@ -76,35 +80,37 @@ impl EtcdStore {
         let mut last = String::from("no answer");
         let reach = async {
             loop {
-                let attempt = async {
-                    let client = Client::connect(endpoints, Some(options.clone())).await?;
-                    client.kv_client().get("health", None).await?;
-                    Ok::<Client, Error>(client)
+                let members = match Members::new(endpoints, &options).await {
+                    Ok(members) => members,
+                    Err(error) => return Err(error.to_string()),
                 };
-                match timeout(CALL_TIMEOUT, attempt).await {
-                    Ok(Ok(client)) => return Ok(client),
-                    Ok(Err(Error::InvalidUri(error))) => return Err(error.to_string()),
-                    Ok(Err(error)) => last = error.to_string(),
-                    Err(_) => {}
+                match members.read(|client| async move { client.kv_client().get("health", None).await }).await {
+                    Ok(_) => return Ok(members),
+                    Err(error) => last = error.to_string(),
                 }
                 tracing::debug!(error = %last, "etcd is not reached yet");
                 sleep(RETRY).await;
             }
         };
-        let client = match timeout(patience, reach).await {
-            Ok(Ok(client)) => client,
+        let members = match timeout(patience, reach).await {
+            Ok(Ok(members)) => Arc::new(members),
             Ok(Err(bad)) => return Err(unreachable(bad)),
             Err(_) => return Err(unreachable(last)),
         };
         let (sender, session) = watch::channel(None);
-        let keeper = KeeperHandle(tokio::spawn(keep_session(client.clone(), sender)));
+        let keeper = KeeperHandle(tokio::spawn(keep_session(members.clone(), sender)));
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
-        Ok(EtcdStore { client, prefix: prefix.into(), quota_bytes: DEFAULT_QUOTA_BYTES, session, _keeper: keeper })
+        Ok(EtcdStore { members, prefix: prefix.into(), quota_bytes: DEFAULT_QUOTA_BYTES, session, keeper })
     }
 
     /// With the quota of an etcd before 3.6; a later one tells its own.
     pub fn with_quota(self, quota_bytes: u64) -> EtcdStore {
         EtcdStore { quota_bytes, ..self }
+    }
+
+    async fn read_head(&self) -> Result<GetResponse, StoreError> {
+        let read = |client: Client| async move { client.kv_client().get(format!("{}{HEAD}", self.prefix), None).await };
+        self.members.read(read).await
     }
 
     fn path(&self, key: &Key) -> String {
@@ -144,8 +150,11 @@ impl EtcdStore {
             operations.push(TxnOp::put(format!("{}{HEAD}", self.prefix), "", None));
         }
         let request = etcd_client::Txn::new().when(compares).and_then(operations);
-        let mut client = self.client.kv_client();
-        let response = call(client.txn(request)).await?;
+        let order = |client: Client| {
+            let request = request.clone();
+            async move { client.kv_client().txn(request).await }
+        };
+        let response = self.members.write(order).await?;
         let revision = response.header().map_or(0, |header| header.revision());
         Ok(if response.succeeded() { Outcome::Committed(Revision(revision)) } else { Outcome::Refused })
     }
@@ -166,9 +175,8 @@ impl Store for EtcdStore {
     }
 
     fn present(&self) -> BoxFuture<'_, Result<(StoreIdentity, Revision), StoreError>> {
-        Box::pin(async {
-            let mut client = self.client.kv_client();
-            let response = call(client.get(format!("{}{HEAD}", self.prefix), None)).await?;
+        Box::pin(async move {
+            let response = self.read_head().await?;
             let Some(header) = response.header() else { return Ok(Default::default()) };
             let identity = StoreIdentity { cluster: header.cluster_id(), term: header.raft_term() };
             Ok((identity, Revision(header.revision())))
@@ -176,17 +184,16 @@ impl Store for EtcdStore {
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
-        Box::pin(async {
-            let mut client = self.client.kv_client();
-            let response = call(client.get(format!("{}{HEAD}", self.prefix), None)).await?;
+        Box::pin(async move {
+            let response = self.read_head().await?;
             Ok(Revision(response.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision)))
         })
     }
 
     fn compact(&self, before: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let mut client = self.client.kv_client();
-            match call(client.compact(before.0, None)).await {
+            let order = |client: Client| async move { client.kv_client().compact(before.0, None).await };
+            match self.members.write(order).await {
                 // Another replica was faster.
                 Err(StoreError::Unavailable(text)) if text.contains("required revision has been compacted") => Ok(()),
                 result => result.map(|_| ()),
@@ -195,9 +202,9 @@ impl Store for EtcdStore {
     }
 
     fn space(&self) -> BoxFuture<'_, Result<Option<Space>, StoreError>> {
-        Box::pin(async {
-            let mut client = self.client.maintenance_client();
-            let status = call(client.status()).await?;
+        Box::pin(async move {
+            let status =
+                self.members.read(|client: Client| async move { client.maintenance_client().status().await }).await?;
             let quota_bytes = match status.db_size_quota() {
                 0 => self.quota_bytes,
                 // A negative one switches the quota off.
@@ -213,15 +220,18 @@ impl Store for EtcdStore {
 
     fn follow(&self) -> BoxStream<'static, Followed> {
         let (sender, receiver) = mpsc::channel(FOLLOW_BUFFER);
-        tokio::spawn(follow(self.client.clone(), self.prefix.clone(), sender));
+        tokio::spawn(follow(self.members.clone(), self.prefix.clone(), sender));
         Box::pin(ReceiverStream::new(receiver))
     }
 
     fn history(&self, connector: ConnectorUid) -> BoxFuture<'_, Result<Vec<ConfigRevision>, StoreError>> {
         Box::pin(async move {
-            let from = format!("{}revisions/{connector}/", self.prefix);
-            let mut client = self.client.kv_client().max_decoding_message_size(READ_LIMIT_BYTES);
-            let response = call(client.get(from, Some(GetOptions::new().with_prefix()))).await?;
+            let read = |client: Client| async move {
+                let from = format!("{}revisions/{connector}/", self.prefix);
+                let mut client = client.kv_client().max_decoding_message_size(READ_LIMIT_BYTES);
+                client.get(from, Some(GetOptions::new().with_prefix())).await
+            };
+            let response = self.members.read(read).await?;
             let mut revisions = Vec::new();
             for stored in response.kvs() {
                 let path = String::from_utf8_lossy(stored.key());
@@ -231,6 +241,17 @@ impl Store for EtcdStore {
                 }
             }
             Ok(revisions)
+        })
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.keeper.0.abort();
+            let Some(lease) = *self.session.borrow() else { return };
+            let order = |client: Client| async move { client.lease_client().revoke(lease).await };
+            if let Err(error) = self.members.write(order).await {
+                tracing::debug!(%error, "the session ends by itself");
+            }
         })
     }
 }
@@ -260,8 +281,9 @@ fn no_session() -> StoreError {
 }
 
 /// Keeps one lease alive; makes another where it is gone.
-async fn keep_session(client: Client, session: watch::Sender<Option<i64>>) {
+async fn keep_session(members: Arc<Members>, session: watch::Sender<Option<i64>>) {
     loop {
+        let (member, client) = members.current();
         let known = *session.borrow();
         let lease = match known {
             Some(lease) => lease,
@@ -273,20 +295,21 @@ async fn keep_session(client: Client, session: watch::Sender<Option<i64>>) {
                         granted.id()
                     }
                     _ => {
+                        members.failed(member);
                         sleep(RETRY).await;
                         continue;
                     }
                 }
             }
         };
-        if renew_until_it_fails(&client, lease).await == LeaseEnd::Gone {
-            let _ = session.send(None);
+        match renew_until_it_fails(&client, lease).await {
+            LeaseEnd::Gone => drop(session.send(None)),
+            LeaseEnd::Unknown => members.failed(member),
         }
         sleep(RETRY).await;
     }
 }
 
-#[derive(PartialEq, Eq)]
 enum LeaseEnd {
     /// etcd says that there is no such lease.
     Gone,
@@ -314,15 +337,19 @@ async fn renew_until_it_fails(client: &Client, lease: i64) -> LeaseEnd {
     }
 }
 
-async fn follow(client: Client, prefix: Arc<str>, sender: mpsc::Sender<Followed>) {
+async fn follow(members: Arc<Members>, prefix: Arc<str>, sender: mpsc::Sender<Followed>) {
     while !sender.is_closed() {
+        let (member, client) = members.current();
         let step = match follow_until_it_fails(&client, &prefix, &sender).await {
             Ok(()) => return,
             Err(error @ StoreError::Unreadable(_)) => {
                 let _ = sender.send(Followed::Broken(error)).await;
                 return;
             }
-            Err(error) => Followed::Away(error),
+            Err(error) => {
+                members.failed(member);
+                Followed::Away(error)
+            }
         };
         if sender.send(step).await.is_err() {
             return;

@@ -94,6 +94,10 @@ pub trait Store: Send + Sync + 'static {
         &self,
         connector: control_plane_core::ids::ConnectorUid,
     ) -> BoxFuture<'_, Result<Vec<control_plane_core::history::ConfigRevision>, StoreError>>;
+
+    /// Ends this process's store session, and with it its ephemeral keys: the last thing that is asked of a store. One that
+    /// does not answer notices the end by itself, later.
+    fn leave(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The key, relative to the prefix, that every transaction writes that has a durable write: `head` reads it.

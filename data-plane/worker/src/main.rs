@@ -12,15 +12,21 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::NonBlockingBuilder;
 use tracing_subscriber::EnvFilter;
 
 /// How long threads that hang in a plugin or in a system call may hold the process up at its end.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// Lines of the log that may wait for whoever reads standard error. More are dropped: a reader that does not read stops no
+/// heartbeat.
+const LOG_LINES: usize = 10_000;
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("FERRY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // Dropped at the end, it writes what waits.
+    let (log, _log) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(log).init();
     let result = tokio::runtime::Runtime::new().context("the runtime cannot be started").and_then(|runtime| {
         let result = runtime.block_on(serve(Args::parse()));
         runtime.shutdown_timeout(LAST_PATIENCE);

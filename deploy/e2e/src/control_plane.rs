@@ -14,6 +14,8 @@ use crate::process::{Process, Spec};
 use crate::rest::Rest;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// One that is asked for its metrics answers at once, or is away.
+const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
@@ -95,6 +97,12 @@ impl ControlPlane {
     /// `/livez`, `/readyz` and `/metrics` of this replica.
     pub fn admin(&self) -> Result<Rest> {
         Rest::new(&format!("http://127.0.0.1:{}", self.admin_port))
+    }
+
+    /// Whether it says that it leads; an error if it says nothing within a moment.
+    pub fn leads(&self) -> Result<bool> {
+        let admin = Rest::impatient(&format!("http://127.0.0.1:{}", self.admin_port), ANSWER_LIMIT)?;
+        Ok(admin.metric("ferry_control_plane_leader")? > 0.0)
     }
 
     /// The CLI, pointed at this replica.

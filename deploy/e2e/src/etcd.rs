@@ -1,17 +1,23 @@
-//! A single etcd server.
+//! A single etcd server, and a cluster of several.
 
+use std::env;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::places::local_script;
 use crate::ports::free_port;
 use crate::process::{Process, Spec};
+use crate::rest::Rest;
+use crate::wait::{wait_for, wait_until};
 
-const READY: &str = "ready to serve client requests";
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// A member that is asked for its state answers at once, or is away.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// etcd on loopback with a data folder of its own, removed at the end. The program is `FERRY_ETCD`, or the one that
 /// `deploy/local/install` made.
@@ -24,10 +30,44 @@ pub struct Etcd {
 impl Etcd {
     /// Starts one and waits until it serves.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// As [`Etcd::start`], of the oldest version that Ferry works with: the program that `FERRY_OLD_ETCD` names. None if
+    /// that is not set.
+    pub fn start_old() -> Result<Option<Self>> {
+        match env::var("FERRY_OLD_ETCD") {
+            Ok(program) => Self::start_with(&[("FERRY_ETCD", &program)]).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        let mut etcd = Self::launch(free_port(), free_port(), variables)?;
+        etcd.wait_until_it_serves()?;
+        Ok(etcd)
+    }
+
+    /// Starts one; it may not serve yet.
+    fn launch(port: u16, peer_port: u16, variables: &[(&str, &str)]) -> Result<Self> {
         let folder = TempDir::with_prefix("ferry-etcd-")?;
-        let port = free_port();
-        let process = Process::start_ready(spec(folder.path(), port), READY, READY_LIMIT)?;
-        Ok(Self { process, port, folder })
+        let mut spec = Spec::new("etcd", local_script("run-etcd"), folder.path())
+            .arg(folder.path().join("data"))
+            .arg(port.to_string())
+            .arg(peer_port.to_string());
+        for (name, value) in variables {
+            spec = spec.env(name, value);
+        }
+        Ok(Self { process: Process::start(spec)?, port, folder })
+    }
+
+    /// Asked, not read from its log: versions say it in different words.
+    fn wait_until_it_serves(&mut self) -> Result<()> {
+        let rest = Rest::impatient(&self.endpoint(), ANSWER_LIMIT)?;
+        wait_until(READY_LIMIT, "etcd", || {
+            ensure!(self.process.is_running()?, "it ended:\n{}", self.process.log());
+            Ok(rest.get("/health")?.status == 200)
+        })
     }
 
     /// Its client URL.
@@ -48,8 +88,57 @@ impl Etcd {
     /// Starts it again (killed before, if it still runs) on the same data and ports, and waits until it serves.
     pub fn restart(&mut self) -> Result<()> {
         self.process.restart()?;
-        self.process.wait_for_line(READY, READY_LIMIT)?;
-        Ok(())
+        self.wait_until_it_serves()
+    }
+
+    /// (its own member id, the id of the member that it takes for the leader), as etcd prints them.
+    fn status(&self) -> Result<(String, String)> {
+        let rest = Rest::impatient(&self.endpoint(), ANSWER_LIMIT)?;
+        let body = rest.request(Method::POST, "/v3/maintenance/status", Some(&json!({})))?.body;
+        let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| format!("{body}"));
+        Ok((text(&body["header"]["member_id"])?, text(&body["leader"])?))
+    }
+}
+
+/// Members of one cluster, each with a data folder of its own.
+pub struct EtcdCluster {
+    members: Vec<Etcd>,
+}
+
+impl EtcdCluster {
+    /// Starts so many and waits until all serve.
+    pub fn start(count: usize) -> Result<Self> {
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let peers = ports.iter().enumerate().map(|(index, (_, peer))| format!("m{index}=http://127.0.0.1:{peer}"));
+        let peers = peers.collect::<Vec<_>>().join(",");
+        let members = ports.iter().enumerate().map(|(index, (port, peer))| {
+            let flags = format!("--name m{index} --initial-cluster {peers}");
+            Etcd::launch(*port, *peer, &[("FERRY_ETCD_ARGS", &flags)])
+        });
+        let mut cluster = Self { members: members.collect::<Result<_>>()? };
+        for member in &mut cluster.members {
+            member.wait_until_it_serves()?;
+        }
+        Ok(cluster)
+    }
+
+    /// The members' client URLs, as one argument.
+    pub fn endpoints(&self) -> String {
+        self.members.iter().map(Etcd::endpoint).collect::<Vec<_>>().join(",")
+    }
+
+    /// A member, to kill or restart.
+    pub fn member(&mut self, index: usize) -> &mut Etcd {
+        &mut self.members[index]
+    }
+
+    /// Waits until some member knows the leader; which one that is.
+    pub fn leader(&self) -> Result<usize> {
+        wait_for(READY_LIMIT, "a leader of etcd", || {
+            let states: Vec<_> = self.members.iter().map(|member| member.status().ok()).collect();
+            let named = states.iter().flatten().map(|(_, leader)| leader).find(|leader| *leader != "0");
+            Ok(states.iter().position(|state| state.as_ref().is_some_and(|(id, _)| Some(id) == named)))
+        })
     }
 }
 
@@ -65,11 +154,4 @@ fn holds(folder: &Path, text: &[u8]) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-fn spec(folder: &Path, port: u16) -> Spec {
-    Spec::new("etcd", local_script("run-etcd"), folder)
-        .arg(folder.join("data"))
-        .arg(port.to_string())
-        .arg(free_port().to_string())
 }

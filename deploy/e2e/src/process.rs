@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::unread::Unread;
 use crate::usage::Usage;
 use crate::wait::wait_for;
 use crate::watchdog::Watchdog;
@@ -27,13 +28,23 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// The file to which stdout and stderr are appended.
     pub log: PathBuf,
+    /// After the first line of output with this text nobody reads the output any more, and it fills a pipe. None: all goes
+    /// to the log.
+    pub unread_after: Option<String>,
 }
 
 impl Spec {
     /// `program` without arguments, logging to `<folder>/<name>.log`.
     pub fn new(name: &str, program: impl Into<PathBuf>, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
-        Self { name: name.to_owned(), program: program.into(), args: Vec::new(), env: Vec::new(), log }
+        Self {
+            name: name.to_owned(),
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            log,
+            unread_after: None,
+        }
     }
 
     /// Adds one argument.
@@ -65,6 +76,7 @@ pub struct Process {
     spec: Spec,
     child: Child,
     watchdog: Option<Watchdog>,
+    _unread: Option<Unread>,
     /// Where in the log this start's output begins.
     log_start: usize,
 }
@@ -75,19 +87,26 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(&spec.log);
         let log = log.with_context(|| format!("opening {}", spec.log.display()))?;
         let log_start = usize::try_from(log.metadata()?.len())?;
+        let (unread, stdout, stderr) = match &spec.unread_after {
+            None => (None, Stdio::from(log.try_clone()?), Stdio::from(log)),
+            Some(last) => {
+                let (unread, pipe) = Unread::after(last, log)?;
+                (Some(unread), Stdio::from(pipe.try_clone()?), Stdio::from(pipe))
+            }
+        };
         let child = Command::new(&spec.program)
             .args(&spec.args)
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
             // Relative paths in a program's files mean its own folder.
             .current_dir(spec.log.parent().unwrap_or(Path::new(".")))
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(stdout)
+            .stderr(stderr)
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {} ({})", spec.name, spec.program.display()))?;
         let watchdog = Some(Watchdog::over(child.id())?);
-        Ok(Self { spec, child, watchdog, log_start })
+        Ok(Self { spec, child, watchdog, _unread: unread, log_start })
     }
 
     /// Starts it and waits until its output has a line with `ready`; see [`Process::wait_for_line`].

@@ -28,7 +28,12 @@ pub struct Rest {
 impl Rest {
     /// `base` is the URL without a slash at its end.
     pub fn new(base: &str) -> Result<Self> {
-        let client = Client::builder().timeout(Duration::from_secs(100)).build().context("making an HTTP client")?;
+        Self::impatient(base, Duration::from_secs(100))
+    }
+
+    /// As [`Rest::new`], for a server that may be stopped: no answer within `limit` is an error.
+    pub fn impatient(base: &str, limit: Duration) -> Result<Self> {
+        let client = Client::builder().timeout(limit).build().context("making an HTTP client")?;
         Ok(Self { base: base.to_owned(), client })
     }
 
@@ -83,6 +88,14 @@ impl Rest {
             ensure!(fine, "the last status was {status}");
             Ok(Some(status))
         })
+    }
+
+    /// A gauge or counter without labels, by its name in `/metrics`.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let answer = self.get("/metrics")?;
+        let text = answer.body.as_str().unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+        value.with_context(|| format!("no {name} in {text:?}"))
     }
 
     fn expect(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {

@@ -33,3 +33,22 @@ pub fn wait_for<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result
 pub fn wait_until(limit: Duration, what: &str, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
     wait_for(limit, what, || Ok(look()?.then_some(())))
 }
+
+/// Waits until `look` has given the same for as long as `quiet`, and returns that.
+pub fn wait_settled<T: PartialEq>(
+    limit: Duration,
+    quiet: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut last: Option<(T, Instant)> = None;
+    wait_for(limit, &format!("{what} to settle"), || {
+        let now = look()?;
+        match last.take() {
+            Some((known, since)) if known == now && since.elapsed() >= quiet => return Ok(Some(now)),
+            Some((known, since)) if known == now => last = Some((now, since)),
+            _ => last = Some((now, Instant::now())),
+        }
+        Ok(None)
+    })
+}

@@ -23,6 +23,8 @@ pub struct WorkerOptions {
     pub args: Vec<String>,
     /// More variables.
     pub env: Vec<(String, String)>,
+    /// Once it is ready, its output goes to a pipe that is full and that nobody reads.
+    pub is_unread: bool,
 }
 
 impl WorkerOptions {
@@ -53,6 +55,7 @@ impl Worker {
         }
         spec.args.extend(options.args.iter().map(Into::into));
         spec.env.extend(options.env.iter().cloned());
+        spec.unread_after = options.is_unread.then(|| " ready".to_owned());
         let mut process = Process::start(spec)?;
         let id = ready_id(&mut process)?;
         Ok(Self { process, id, admin_port, _folder: folder })
