@@ -467,6 +467,9 @@ impl Supervisor {
                     self.reports.push(ReportKey::TaskSet(unit, epoch), ToReplica::TaskSet(set));
                 }
             }
+            TaskEvent::LaterEpoch((incarnation, counter)) => {
+                self.epoch_seen(&unit, epoch, Epoch { incarnation, counter });
+            }
             TaskEvent::Progress { records, bytes, positions, lag } => {
                 self.units.progressed(&unit, epoch, records);
                 let positions = positions.into_iter().take(100);

@@ -102,6 +102,8 @@ pub enum TaskEvent {
         /// Sinks: records between the positions and the ends of the partitions.
         lag: Option<u64>,
     },
+    /// Offsets of the connector were written under this epoch, later than the unit's: the control plane must know.
+    LaterEpoch((u32, u64)),
     /// Everything is released; offsets were committed as far as possible. The last event.
     Ended,
 }

@@ -221,7 +221,7 @@ impl Units {
                 held.restart_at = Some(Instant::now() + held.backoff.after_failure(ran_for));
                 held.changed = true;
             }
-            TaskEvent::TaskSet(_) | TaskEvent::Progress { .. } => {}
+            TaskEvent::TaskSet(_) | TaskEvent::Progress { .. } | TaskEvent::LaterEpoch(_) => {}
         }
     }
 

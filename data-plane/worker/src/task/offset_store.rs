@@ -47,6 +47,18 @@ pub trait OffsetStore: Send + Sync {
 
     /// Where offsets are to be written.
     fn destination(&self) -> Destination<'_>;
+
+    /// The highest epoch, (incarnation, counter), that one of a connector's offsets was written under; None where none
+    /// are kept.
+    fn highest_epoch(&self, _connector: &str) -> Option<(u32, u64)> {
+        None
+    }
+
+    /// Whether an older owner has written to this key after the present one, since the last call: readers ignore that,
+    /// and compaction does not. The present owner writes its own again.
+    fn take_overwritten(&self, _key: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Reads one connector's offsets.

@@ -99,6 +99,8 @@ pub(super) struct SourceUnit {
     records: u64,
     bytes: u64,
     sampled: (u64, usize),
+    /// Found where the offsets are stored, and still to be told.
+    later_epoch: Option<(u32, u64)>,
 }
 
 /// Where the batch is.
@@ -174,6 +176,7 @@ impl SourceUnit {
             records: 0,
             bytes: 0,
             sampled: (0, 0),
+            later_epoch: None,
             spec,
         })
     }
@@ -282,6 +285,15 @@ impl SourceUnit {
 impl Unit for SourceUnit {
     fn start(&mut self) -> Result<(), ConnectError> {
         self.store.read_to_end(Instant::now() + READ_TIMEOUT)?;
+        let later = self.store.highest_epoch(&self.spec.connector).filter(|later| *later > self.spec.epoch);
+        if let Some((incarnation, counter)) = later {
+            self.later_epoch = later;
+            return Err(ConnectError::retriable(format!(
+                "the offsets of {} were written under epoch {incarnation}.{counter}, later than this task's: the control \
+                 plane's store was restored or emptied since; its incarnation is raised, and the task starts again",
+                self.spec.connector
+            )));
+        }
         let context = Arc::clone(&self.context) as Arc<dyn SourceTaskContext>;
         self.task.start(context, &self.spec.task_config)
     }
@@ -326,7 +338,9 @@ impl Unit for SourceUnit {
         self.task.stop();
     }
 
-    fn take_events(&mut self, _: &mut Vec<TaskEvent>) {}
+    fn take_events(&mut self, events: &mut Vec<TaskEvent>) {
+        events.extend(self.later_epoch.take().map(TaskEvent::LaterEpoch));
+    }
 
     fn progress(&mut self) -> Option<TaskEvent> {
         self.counters.set(self.records, &self.pipeline.counts);

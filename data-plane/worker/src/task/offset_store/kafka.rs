@@ -1,12 +1,13 @@
 //! The offsets topic: a reader at its end, and the newest value of every key in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_plane_broker::{Broker, ClientConfig, LogReader, LogRecord, NewTopic};
 use data_plane_connector_api::ConnectError;
+use data_plane_core::offsets;
 use parking_lot::Mutex;
 
 use super::super::runtime::{CONNECT_TIMEOUT, broker_error};
@@ -21,6 +22,9 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks for a topic that was just created.
 const TOPIC_POLL: Duration = Duration::from_millis(20);
 
+/// Keys that older owners have written to lately, at most.
+const OVERWRITTEN_LIMIT: usize = 10_000;
+
 /// (incarnation, counter)
 type Epoch = (u32, u64);
 
@@ -32,6 +36,8 @@ struct Newest {
     values: HashMap<Box<[u8]>, Written>,
     bytes: usize,
     is_over_limit: bool,
+    /// Keys whose last record is an older owner's.
+    overwritten: HashSet<Box<[u8]>>,
 }
 
 impl Newest {
@@ -48,8 +54,13 @@ impl Newest {
         let value = record.value.map(Box::from);
         match known {
             // An older owner that wrote after its lease had ended.
-            Some((newest, _)) if epoch.is_some_and(|epoch| epoch < *newest) => {}
+            Some((newest, _)) if epoch.is_some_and(|epoch| epoch < *newest) => {
+                if self.overwritten.len() < OVERWRITTEN_LIMIT {
+                    self.overwritten.insert(key.into());
+                }
+            }
             Some((newest, old)) => {
+                self.overwritten.remove(key);
                 self.bytes -= old.as_deref().map_or(0, <[u8]>::len);
                 self.bytes += length - key.len();
                 // Without an epoch it was written by Kafka Connect or a tool: that is on purpose, so it counts.
@@ -141,6 +152,16 @@ impl OffsetStore for KafkaOffsetStore {
     fn destination(&self) -> Destination<'_> {
         Destination::Topic { name: &self.topic, partitions: self.partitions.get() }
     }
+
+    fn highest_epoch(&self, connector: &str) -> Option<Epoch> {
+        let prefix = offsets::key_prefix(connector);
+        let newest = self.newest.lock();
+        newest.values.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, (epoch, _))| *epoch).max()
+    }
+
+    fn take_overwritten(&self, key: &[u8]) -> bool {
+        self.newest.lock().overwritten.remove(key)
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +183,9 @@ mod tests {
         assert_eq!(apply(&mut newest, Some("1.9"), Some("a")).as_deref(), Some("a"));
         assert_eq!(apply(&mut newest, Some("1.10"), Some("b")).as_deref(), Some("b"));
         assert_eq!(apply(&mut newest, Some("1.9"), Some("zombie")).as_deref(), Some("b"));
+        assert!(newest.overwritten.contains(&b"k"[..]), "compaction would leave the zombie's alone");
         assert_eq!(apply(&mut newest, Some("1.10"), Some("c")).as_deref(), Some("c"));
+        assert!(newest.overwritten.is_empty());
         assert_eq!(apply(&mut newest, Some("2.1"), Some("d")).as_deref(), Some("d"));
     }
 

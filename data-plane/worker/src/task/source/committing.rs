@@ -86,6 +86,7 @@ impl Committing {
             .filter(|(number, _)| partitions.key(*number).is_some())
             .map(|(number, mark)| (number, offsets::value_bytes(&partitions.source_offset(number, &mark))))
             .collect();
+        let moved = self.with_overwritten(moved, partitions, store);
         match store.destination() {
             Destination::File(file) => {
                 let changes = moved
@@ -136,6 +137,22 @@ impl Committing {
                 Ok(())
             }
         }
+    }
+
+    /// Adds offsets that were committed and that an older owner has written over.
+    fn with_overwritten(
+        &self,
+        mut moved: Vec<(PartitionId, Vec<u8>)>,
+        partitions: &SourcePartitions,
+        store: &dyn OffsetStore,
+    ) -> Vec<(PartitionId, Vec<u8>)> {
+        for (number, value) in &self.committed {
+            let is_overwritten = partitions.key(*number).is_some_and(|key| store.take_overwritten(key));
+            if is_overwritten && moved.iter().all(|(other, _)| other != number) {
+                moved.push((*number, value.clone()));
+            }
+        }
+        moved
     }
 
     /// An offset record's delivery report is in.
