@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock (time comes as an argument), no randomness, no iteration over hash maps. The same code runs
 //! in the server and in the simulator. It knows nothing of gRPC, of etcd's client or of Kafka.
 
+pub mod audit;
 pub mod beats;
 pub mod connector;
 pub mod election;

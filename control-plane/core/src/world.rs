@@ -291,6 +291,25 @@ impl World {
         self.held_at = now;
     }
 
+    /// All keys of the view but the replicas', with the revisions that last wrote them.
+    pub fn revisions(&self) -> impl Iterator<Item = (Key, Revision)> {
+        let named = |stored: &Stored<Connector>| {
+            (Key::Connector(stored.value.namespace.clone(), stored.value.name.clone()), stored.revision)
+        };
+        let settings = self.settings.iter().map(|(id, stored)| (Key::Settings(id.clone()), stored.revision));
+        let deleted = self.deleted.iter().map(|(uid, stored)| (Key::Deleted(*uid), stored.revision));
+        let task_sets = self.task_sets.iter().map(|(uid, stored)| (Key::TaskSet(*uid), stored.revision));
+        let owners = self.owners.iter().map(|(unit, stored)| (Key::Owner(*unit), stored.revision));
+        let statuses = self.statuses.iter().map(|(unit, stored)| (Key::Status(*unit), stored.revision));
+        let workers = self.workers.iter().map(|(id, stored)| (Key::Worker(*id), stored.revision));
+        let leader = self.leader.iter().map(|stored| (Key::Leader, stored.revision));
+        let epoch = self.epoch.iter().map(|stored| (Key::Epoch, stored.revision));
+        let identity = self.identity.iter().map(|stored| (Key::Identity, stored.revision));
+        let connectors = self.connectors.values().map(named);
+        let several = settings.chain(connectors).chain(deleted).chain(task_sets).chain(owners).chain(statuses);
+        several.chain(workers).chain(leader).chain(epoch).chain(identity)
+    }
+
     /// A connector by name.
     pub fn connector(&self, namespace: &Namespace, name: &ConnectorName) -> Option<&Stored<Connector>> {
         self.names.get(&(namespace.clone(), name.clone())).and_then(|uid| self.connectors.get(uid))

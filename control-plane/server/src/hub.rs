@@ -11,6 +11,7 @@ use crate::{
     sessions::Sessions,
 };
 use control_plane_core::{
+    audit::Audit,
     beats::Beats,
     ids::{ReplicaId, Revision, SettingsId, Unit, WorkerId},
     keys::{Entry, Key, encode},
@@ -52,6 +53,7 @@ pub struct Hub {
     sessions: Sessions,
     progress: ProgressTable,
     beats: Beats,
+    audit: Audit,
     live: bool,
     flush_due: Option<Instant>,
     flushing_since: Option<Instant>,
@@ -78,6 +80,7 @@ impl Hub {
             sessions,
             progress,
             beats: Beats::new(replica, address),
+            audit: Audit::default(),
             live: false,
             flush_due: None,
             flushing_since: None,
@@ -96,6 +99,14 @@ impl Hub {
                 biased;
                 step = followed.next() => match step {
                     Some(Followed::Broken(error)) => return error,
+                    Some(Followed::Listing(listing)) => {
+                        let lost = self.audit.listed(listing, &self.cache.world());
+                        if let Some(key) = lost {
+                            tracing::error!(%key, "the store's watch has lost a change: everything is read again");
+                            self.audit = Audit::default();
+                            followed = self.store.follow();
+                        }
+                    }
                     Some(step) => self.followed(step),
                     None => return StoreError::Unavailable("the store's stream ended".to_owned()),
                 },
@@ -200,8 +211,8 @@ impl Hub {
                 self.cache.advanced(Progress { live: false, ..self.cache.progress() });
                 self.hold();
             }
-            // Handled by the caller, who ends.
-            Followed::Broken(_) => {}
+            // Handled by the caller.
+            Followed::Broken(_) | Followed::Listing(_) => {}
         }
     }
 

@@ -41,6 +41,10 @@ const READ_LIMIT_BYTES: usize = 64 << 20;
 const FOLLOW_BUFFER: usize = 64;
 /// The quota of an etcd that is told none.
 pub const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
+/// How often all keys are listed, for whoever follows to compare.
+const LISTING: Duration = Duration::from_secs(180);
+/// And again after that: what was on its way the first time has come by then.
+const LISTING_AGAIN: Duration = Duration::from_secs(5);
 /// Pause before etcd is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -50,14 +54,16 @@ pub struct EtcdStore {
     prefix: Arc<str>,
     /// For an etcd before 3.6, which does not tell its own.
     quota_bytes: u64,
+    /// How often all keys are listed for followers.
+    listing: Duration,
     session: watch::Receiver<Option<i64>>,
-    keeper: KeeperHandle,
+    keeper: Companion,
 }
 
-/// Ends the keeper with the store.
-struct KeeperHandle(tokio::task::JoinHandle<()>);
+/// Ends a task with what it works for.
+struct Companion(tokio::task::JoinHandle<()>);
 
-impl Drop for KeeperHandle {
+impl Drop for Companion {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -98,9 +104,21 @@ impl EtcdStore {
             Err(_) => return Err(unreachable(last)),
         };
         let (sender, session) = watch::channel(None);
-        let keeper = KeeperHandle(tokio::spawn(keep_session(members.clone(), sender)));
+        let keeper = Companion(tokio::spawn(keep_session(members.clone(), sender)));
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
-        Ok(EtcdStore { members, prefix: prefix.into(), quota_bytes: DEFAULT_QUOTA_BYTES, session, keeper })
+        Ok(EtcdStore {
+            members,
+            prefix: prefix.into(),
+            quota_bytes: DEFAULT_QUOTA_BYTES,
+            listing: LISTING,
+            session,
+            keeper,
+        })
+    }
+
+    /// With all keys listed for followers that often.
+    pub fn with_listing(self, listing: Duration) -> EtcdStore {
+        EtcdStore { listing, ..self }
     }
 
     /// With the quota of an etcd before 3.6; a later one tells its own.
@@ -220,7 +238,7 @@ impl Store for EtcdStore {
 
     fn follow(&self) -> BoxStream<'static, Followed> {
         let (sender, receiver) = mpsc::channel(FOLLOW_BUFFER);
-        tokio::spawn(follow(self.members.clone(), self.prefix.clone(), sender));
+        tokio::spawn(follow(self.members.clone(), self.prefix.clone(), self.listing, sender));
         Box::pin(ReceiverStream::new(receiver))
     }
 
@@ -337,10 +355,10 @@ async fn renew_until_it_fails(client: &Client, lease: i64) -> LeaseEnd {
     }
 }
 
-async fn follow(members: Arc<Members>, prefix: Arc<str>, sender: mpsc::Sender<Followed>) {
+async fn follow(members: Arc<Members>, prefix: Arc<str>, listing: Duration, sender: mpsc::Sender<Followed>) {
     while !sender.is_closed() {
         let (member, client) = members.current();
-        let step = match follow_until_it_fails(&client, &prefix, &sender).await {
+        let step = match follow_until_it_fails(&client, &prefix, listing, &sender).await {
             Ok(()) => return,
             Err(error @ StoreError::Unreadable(_)) => {
                 let _ = sender.send(Followed::Broken(error)).await;
@@ -362,6 +380,7 @@ async fn follow(members: Arc<Members>, prefix: Arc<str>, sender: mpsc::Sender<Fo
 async fn follow_until_it_fails(
     client: &Client,
     prefix: &str,
+    listing: Duration,
     sender: &mpsc::Sender<Followed>,
 ) -> Result<(), StoreError> {
     let (entries, revision) = read_everything(client, prefix).await?;
@@ -372,9 +391,15 @@ async fn follow_until_it_fails(
         return Ok(());
     }
     let mut told = revision;
+    let (listings, mut listed) = mpsc::channel(1);
+    let _lister = Companion(tokio::spawn(list_now_and_then(client.clone(), prefix.to_owned(), listing, listings)));
     loop {
         let message = tokio::select! {
             message = stream.message() => message.map_err(store_error)?,
+            Some(listing) = listed.recv() => match sender.send(Followed::Listing(listing)).await {
+                Ok(()) => continue,
+                Err(_) => return Ok(()),
+            },
             () = sender.closed() => return Ok(()),
         };
         let Some(response) = message else {
@@ -409,6 +434,47 @@ async fn follow_until_it_fails(
         told = upto;
         if sender.send(Followed::Changes { changes, revision: told }).await.is_err() {
             return Ok(());
+        }
+    }
+}
+
+/// Two listings shortly after another, every few minutes. One that fails is left out: the watch tells of the trouble.
+async fn list_now_and_then(
+    client: Client,
+    prefix: String,
+    every: Duration,
+    listings: mpsc::Sender<Vec<(Key, Revision)>>,
+) {
+    loop {
+        for pause in [every, LISTING_AGAIN.min(every)] {
+            sleep(pause).await;
+            if let Ok(listing) = list_keys(&client, &prefix).await
+                && listings.send(listing).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+async fn list_keys(client: &Client, prefix: &str) -> Result<Vec<(Key, Revision)>, StoreError> {
+    let mut kv = client.kv_client().max_decoding_message_size(READ_LIMIT_BYTES);
+    let mut keys = Vec::new();
+    let mut from = prefix.as_bytes().to_vec();
+    loop {
+        let options = GetOptions::new().with_range(prefix_end(prefix)).with_limit(PAGE).with_keys_only();
+        let page = call(kv.get(from, Some(options))).await?;
+        for stored in page.kvs() {
+            if let Some(key) = followed_key(prefix, stored.key())? {
+                keys.push((key, Revision(stored.mod_revision())));
+            }
+        }
+        match page.kvs().last() {
+            Some(last) if page.more() => {
+                from = last.key().to_vec();
+                from.push(0);
+            }
+            _ => return Ok(keys),
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Followed {
         /// Everything up to this revision has now been told.
         revision: Revision,
     },
+    /// All keys with the revisions that last wrote them; now and then, for who wants to check what it was told.
+    Listing(Vec<(Key, Revision)>),
     /// The store does not answer; a Reset follows when it does again.
     Away(StoreError),
     /// The stream has ended for good: something stored cannot be read.

@@ -52,6 +52,25 @@ pub async fn seeded_without_ephemeral(store: &dyn Store) {
     assert_eq!(keys, [&key("kept")]);
 }
 
+pub async fn expect_listing_of_the_seed(store: &dyn Store) {
+    let mut followed = store.follow();
+    let Some(Followed::Reset { entries, .. }) = next(&mut followed).await else { panic!("a reset comes first") };
+    let mut stored: Vec<(Key, Revision)> = entries.into_iter().map(|(key, _, revision)| (key, revision)).collect();
+    stored.sort();
+    let mut listings = 0;
+    while listings < 2 {
+        match next(&mut followed).await {
+            Some(Followed::Listing(mut listing)) => {
+                listing.sort();
+                assert_eq!(listing, stored);
+                listings += 1;
+            }
+            Some(Followed::Changes { changes, .. }) => assert!(changes.is_empty(), "{changes:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 async fn next(followed: &mut BoxStream<'static, Followed>) -> Option<Followed> {
     timeout(DEADLINE, followed.next()).await.expect("a step within the deadline")
 }

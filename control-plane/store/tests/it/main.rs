@@ -41,6 +41,17 @@ async fn etcd() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn etcd_lists_its_keys_for_followers() {
+    for binary in etcd_process::binaries() {
+        let etcd = etcd_process::Etcd::start(&binary, &[]);
+        let store = EtcdStore::connect(&[etcd.url()], "/listed", Duration::from_secs(20)).await.expect("connect");
+        let store = store.with_listing(Duration::from_millis(50));
+        contract::seed(&store).await;
+        contract::expect_listing_of_the_seed(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn etcd_that_is_killed_and_comes_back() {
     for binary in etcd_process::binaries() {
         let mut etcd = etcd_process::Etcd::start(&binary, &[]);
