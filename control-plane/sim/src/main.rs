@@ -94,7 +94,7 @@ fn sweep(first: u64, seeds: u64) -> ExitCode {
     println!("{} passed, {} failed", seeds - failed.len() as u64, failed.len());
     match failed.first() {
         Some(seed) => {
-            println!("replay the first with: sim --seed {seed}");
+            println!("replay the first with: cargo sim --seed {seed}");
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
