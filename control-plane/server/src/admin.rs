@@ -6,6 +6,7 @@ use control_plane_core::{
     ids::ReplicaId,
     lease::GrantState,
     space::{Level, Space},
+    worker::WorkerState,
 };
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 
@@ -56,12 +57,21 @@ async fn metrics(State(admin): State<Admin>) -> Result<String, (StatusCode, Stri
         let world = admin.cache.world();
         let leads = world.leader.as_ref().is_some_and(|leader| leader.value.replica == admin.replica);
         let revoking = world.owners.values().filter(|owner| owner.value.state == GrantState::Revoking).count();
-        let numbers: [(&str, &str, i64); 12] = [
+        let expired = world.workers.values().filter(|worker| worker.value.state == WorkerState::Expired).count();
+        let numbers: [(&str, &str, i64); 16] = [
             ("store_live", "1 if the store answers this replica", progress.live.into()),
             ("store_revision", "Revision of the store that this replica has seen", progress.revision.0),
             ("leader", "1 if this replica leads", leads.into()),
             ("sessions", "Workers connected to this replica", admin.sessions.len() as i64),
             ("workers", "Workers in the cluster", world.workers.len() as i64),
+            ("workers_expired", "Workers whose lease has ended and whose units are not all freed", expired as i64),
+            ("workers_cut_off", "Workers of which a replica saw the session end", world.cut_off.len() as i64),
+            (
+                "mass_loss",
+                "1 while takeovers are limited, because many workers are lost",
+                world.mass_loss.is_some().into(),
+            ),
+            ("incarnation", "Raised each time that the store had forgotten grants", world.incarnation().into()),
             ("connectors", "Connectors", world.connectors.len() as i64),
             ("units_owned", "Planners and tasks that a worker owns", world.owners.len() as i64),
             ("units_revoking", "Planners and tasks that are being taken back", revoking as i64),

@@ -36,12 +36,18 @@ struct Compaction {
 /// How long a replica that has resigned leaves the lead to others.
 const RESIGNED: Duration = Duration::from_secs(2);
 
-/// Why this replica does not campaign.
+/// What the loop remembers between its steps.
 #[derive(Debug, Default)]
-struct NoCampaign {
+struct Tenure {
+    /// The revision of the election that this replica won and has begun to act upon.
+    led: Option<Revision>,
+    quiet: Option<Quiet>,
+    /// It has resigned, and does not campaign before that.
     resigned_until: Monotonic,
     /// Since when nobody leads: others that can do more are left some time.
     vacant_since: Option<Monotonic>,
+    /// Takeovers are limited, because many workers are lost.
+    is_limited: bool,
 }
 
 /// A plan as it is stored: the world that it was made of is not needed any more.
@@ -78,15 +84,12 @@ impl LeaderLoop {
     /// Runs for ever.
     pub async fn run(self) {
         let mut progress = self.cache.subscribe();
-        let mut led = None;
-        let mut quiet = None;
+        let mut tenure = Tenure::default();
         let mut compaction = Compaction::default();
-        let mut no_campaign = NoCampaign::default();
         loop {
             progress.borrow_and_update();
-            let wait =
-                if self.cache.progress().live { self.step(&mut led, &mut quiet, &mut no_campaign).await } else { IDLE };
-            if led.is_some() {
+            let wait = if self.cache.progress().live { self.step(&mut tenure).await } else { IDLE };
+            if tenure.led.is_some() {
                 self.compact(&mut compaction).await;
             }
             if timeout(wait, progress.changed()).await.is_ok_and(|changed| changed.is_err()) {
@@ -96,12 +99,7 @@ impl LeaderLoop {
     }
 
     /// Does what is to be done; says how long nothing will be, if nothing changes.
-    async fn step(
-        &self,
-        led: &mut Option<Revision>,
-        quiet: &mut Option<Quiet>,
-        no_campaign: &mut NoCampaign,
-    ) -> Duration {
+    async fn step(&self, tenure: &mut Tenure) -> Duration {
         let raise = self.cache.world().raise_incarnation();
         if let Some(txn) = raise {
             return self.raise_incarnation(txn).await;
@@ -109,11 +107,11 @@ impl LeaderLoop {
         let leader = self.cache.world().leader.clone();
         match leader {
             None => {
-                *led = None;
+                tenure.led = None;
                 let now = self.clock.now();
                 let pause = campaign_pause(&self.cache.world(), &self.policy, &self.address, now);
-                let vacant_since = *no_campaign.vacant_since.get_or_insert(now);
-                let from = no_campaign.resigned_until.max(vacant_since + pause);
+                let vacant_since = *tenure.vacant_since.get_or_insert(now);
+                let from = tenure.resigned_until.max(vacant_since + pause);
                 if now < from {
                     return from.since(now);
                 }
@@ -121,29 +119,37 @@ impl LeaderLoop {
                 return IDLE;
             }
             Some(leader) if leader.value.replica != self.replica => {
-                no_campaign.vacant_since = None;
-                *led = None;
+                tenure.vacant_since = None;
+                tenure.led = None;
                 return IDLE;
             }
-            Some(leader) if *led != Some(leader.revision) => {
+            Some(leader) if tenure.led != Some(leader.revision) => {
                 tracing::info!(replica = %self.replica, "leads");
-                no_campaign.vacant_since = None;
-                *led = Some(leader.revision);
-                *quiet = None;
+                tenure.vacant_since = None;
+                tenure.led = Some(leader.revision);
+                tenure.quiet = None;
                 self.cache.write().world().restart_timers(self.clock.now());
                 if let Err(error) = self.identify().await {
                     tracing::warn!(%error, "which store this is cannot be told");
-                    *led = None;
+                    tenure.led = None;
                     return PAUSE * 10;
                 }
                 return Duration::ZERO;
             }
             Some(_) => {}
         }
+        let mass_loss = self.cache.world().mass_loss.is_some();
+        if std::mem::replace(&mut tenure.is_limited, mass_loss) != mass_loss {
+            match mass_loss {
+                true => tracing::warn!("many workers are lost together: their units are taken over at a limited rate"),
+                false => tracing::info!("takeovers are not limited any more"),
+            }
+        }
         let orders = {
             let world = self.cache.world();
             let now = self.clock.now();
-            if let Some(known) = quiet.as_ref().filter(|known| known.structure == world.structure && now < known.until)
+            if let Some(known) =
+                tenure.quiet.as_ref().filter(|known| known.structure == world.structure && now < known.until)
             {
                 return known.until.since(now).max(Duration::from_millis(1));
             }
@@ -151,13 +157,13 @@ impl LeaderLoop {
             let plan = block_in_place(|| plan(&world, &self.policy, now));
             if plan.is_empty() {
                 let idle = plan.again_at.map_or(IDLE, |at| at.since(now)).clamp(Duration::from_millis(1), IDLE);
-                *quiet = Some(Quiet { structure: world.structure, until: now + idle });
+                tenure.quiet = Some(Quiet { structure: world.structure, until: now + idle });
                 return idle;
             }
-            *quiet = None;
+            tenure.quiet = None;
             if plan.resign {
                 tracing::warn!("resigns: silent workers count on another replica, which can expire them");
-                no_campaign.resigned_until = now + RESIGNED;
+                tenure.resigned_until = now + RESIGNED;
             }
             block_in_place(|| Orders { txns: plan.txns(&world), grants: plan.grant_chain(&world), expire: plan.expire })
         };

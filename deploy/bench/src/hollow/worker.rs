@@ -23,15 +23,34 @@ use super::fleet::{Fleet, TaskName};
 pub(super) const CLASS: &str = "org.apache.kafka.connect.file.FileStreamSourceConnector";
 
 const OUTBOX: usize = 4096;
+/// Tries to be welcome.
+const GREETINGS: usize = 100;
+const RETRY: Duration = Duration::from_millis(300);
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// Starts a worker; aborting the handle kills it without a word.
 pub(super) fn start(endpoint: String, number: u32, fleet: Arc<Fleet>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        if let Err(error) = live(endpoint, number, &fleet).await {
-            eprintln!("worker {number}: {error:#}");
+        // A thousand that come at once may be turned away for a moment, as real ones may.
+        for attempt in 1.. {
+            match live(&endpoint, number, &fleet).await {
+                Ok(()) => return,
+                Err(Ended::BeforeWelcome(_)) if attempt < GREETINGS => tokio::time::sleep(RETRY).await,
+                Err(Ended::BeforeWelcome(error) | Ended::AfterWelcome(error)) => {
+                    eprintln!("worker {number}, after {attempt} sessions: {error:#}");
+                    return;
+                }
+            }
         }
     })
+}
+
+/// Why a worker's session ended.
+enum Ended {
+    /// It may try again.
+    BeforeWelcome(anyhow::Error),
+    /// It has lost its units.
+    AfterWelcome(anyhow::Error),
 }
 
 struct Hollow<'a> {
@@ -45,37 +64,55 @@ struct Hollow<'a> {
     taken: HashMap<(String, Option<u32>), u64>,
 }
 
-async fn live(endpoint: String, number: u32, fleet: &Fleet) -> Result<()> {
-    let endpoint = Endpoint::from_shared(endpoint)?.tcp_nodelay(true).connect_timeout(Duration::from_secs(30));
-    let channel = endpoint.connect().await.context("connecting")?;
+async fn live(endpoint: &str, number: u32, fleet: &Fleet) -> Result<(), Ended> {
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut hollow = Hollow { number, fleet, outbox, sequence: 0, reported: HashMap::new(), taken: HashMap::new() };
-    hollow.say(ToReplica::Hello(hello(number))).await?;
-    let mut client = SessionServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let mut stream = client.session(ReceiverStream::new(queue)).await?.into_inner();
-    let Some(FromReplica::Welcome(welcome)) = stream.message().await?.and_then(|first| first.message) else {
-        return Err(anyhow!("no welcome"));
-    };
+    let (welcome, stream) = hollow.greet(endpoint, queue).await.map_err(Ended::BeforeWelcome)?;
     fleet.connected();
-    let mut heartbeats = tokio::time::interval(Duration::from_millis(welcome.heartbeat_interval_ms.max(1).into()));
-    let mut beat = 0;
-    loop {
-        tokio::select! {
-            _ = heartbeats.tick() => {
-                beat += 1;
-                hollow.say(ToReplica::Heartbeat(Heartbeat { number: beat })).await?;
-            }
-            message = stream.message() => match message?.context("the replica ended the session")?.message {
-                Some(FromReplica::Expired(_)) => return Err(anyhow!("expired")),
-                Some(FromReplica::Refused(refused)) => return Err(anyhow!("refused: {}", refused.reason)),
-                Some(message) => hollow.hear(message).await?,
-                None => {}
-            },
-        }
-    }
+    hollow.work(welcome, stream).await.map_err(Ended::AfterWelcome)
 }
 
 impl Hollow<'_> {
+    async fn greet(
+        &self,
+        endpoint: &str,
+        queue: mpsc::Receiver<SessionRequest>,
+    ) -> Result<(wire::Welcome, tonic::Streaming<wire::SessionResponse>)> {
+        let endpoint =
+            Endpoint::from_shared(endpoint.to_owned())?.tcp_nodelay(true).connect_timeout(Duration::from_secs(30));
+        let channel = endpoint.connect().await.context("connecting")?;
+        self.say(ToReplica::Hello(hello(self.number))).await?;
+        let mut client = SessionServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut stream = client.session(ReceiverStream::new(queue)).await?.into_inner();
+        match stream.message().await?.and_then(|first| first.message) {
+            Some(FromReplica::Welcome(welcome)) => Ok((welcome, stream)),
+            _ => Err(anyhow!("no welcome")),
+        }
+    }
+
+    async fn work(
+        &mut self,
+        welcome: wire::Welcome,
+        mut stream: tonic::Streaming<wire::SessionResponse>,
+    ) -> Result<()> {
+        let mut heartbeats = tokio::time::interval(Duration::from_millis(welcome.heartbeat_interval_ms.max(1).into()));
+        let mut beat = 0;
+        loop {
+            tokio::select! {
+                _ = heartbeats.tick() => {
+                    beat += 1;
+                    self.say(ToReplica::Heartbeat(Heartbeat { number: beat })).await?;
+                }
+                message = stream.message() => match message?.context("the replica ended the session")?.message {
+                    Some(FromReplica::Expired(_)) => return Err(anyhow!("expired")),
+                    Some(FromReplica::Refused(refused)) => return Err(anyhow!("refused: {}", refused.reason)),
+                    Some(message) => self.hear(message).await?,
+                    None => {}
+                },
+            }
+        }
+    }
+
     async fn say(&self, message: ToReplica) -> Result<()> {
         let said = self.outbox.send(SessionRequest { message: Some(message) }).await;
         said.map_err(|_| anyhow!("the session is closed"))
