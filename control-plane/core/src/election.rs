@@ -39,30 +39,16 @@ mod tests {
         time::Wall,
         worker::{Replica, Worker},
     };
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use uuid::Uuid;
 
     #[test]
     fn who_can_expire_the_silent_leads() {
         let mut world = World::default();
         for (n, known) in [(1, &["a"][..]), (2, &["a", "b"])] {
-            let worker = Worker {
-                id: WorkerId(Uuid::from_u128(n)),
-                address: String::new(),
-                pool: String::new(),
-                zone: String::new(),
-                labels: BTreeMap::new(),
-                capacity: 0,
-                settings: BTreeSet::new(),
-                connectors: BTreeSet::new(),
-                connector_versions: BTreeMap::new(),
-                version: String::new(),
-                state: WorkerState::Active,
-                started: Wall(0),
-                incarnation: 1,
-                instance: None,
-                known_replicas: known.iter().map(|name| (*name).to_owned()).collect(),
-            };
+            let known_replicas = known.iter().map(|name| (*name).to_owned()).collect();
+            let id = WorkerId(Uuid::from_u128(n));
+            let worker = Worker { known_replicas, ..Worker::new(id, String::new(), Wall(0)) };
             world.apply(Key::Worker(worker.id), Entry::Worker(worker), Revision(1), Monotonic(0));
         }
         let pause = |world: &World, address: &str, at| {

@@ -81,6 +81,27 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// One that says nothing of itself, at the first incarnation.
+    pub fn new(id: WorkerId, address: String, started: Wall) -> Worker {
+        Worker {
+            id,
+            address,
+            pool: String::new(),
+            zone: String::new(),
+            labels: BTreeMap::new(),
+            capacity: 0,
+            settings: BTreeSet::new(),
+            connectors: BTreeSet::new(),
+            connector_versions: BTreeMap::new(),
+            version: String::new(),
+            state: WorkerState::Active,
+            started,
+            incarnation: 1,
+            known_replicas: BTreeSet::new(),
+            instance: None,
+        }
+    }
+
     /// Whether this leader's silence would end the worker's lease.
     pub fn counts_on(&self, address: &str) -> bool {
         self.known_replicas.is_empty() || self.known_replicas.contains(address)

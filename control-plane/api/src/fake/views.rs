@@ -20,21 +20,11 @@ pub(super) fn uid(number: i64) -> ConnectorUid {
 pub(super) fn worker(address: &str, started: Wall) -> WorkerView {
     WorkerView {
         worker: Worker {
-            id: worker_id(),
-            address: address.to_owned(),
-            pool: String::new(),
             zone: "a".into(),
             labels: BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]),
-            capacity: 0,
-            settings: BTreeSet::new(),
             connectors: plugins().into_iter().take(2).map(|plugin| plugin.class).collect(),
-            connector_versions: BTreeMap::new(),
             version: "0.1.0".into(),
-            state: WorkerState::Active,
-            started,
-            incarnation: 1,
-            known_replicas: BTreeSet::new(),
-            instance: None,
+            ..Worker::new(worker_id(), address.to_owned(), started)
         },
         silent: false,
         units: 0,

@@ -62,23 +62,8 @@ impl Cluster {
     }
 
     fn worker_as(&mut self, n: u128, change: impl FnOnce(&mut Worker)) {
-        let mut worker = Worker {
-            id: worker_id(n),
-            address: format!("127.0.0.1:{n}"),
-            pool: String::new(),
-            zone: String::new(),
-            labels: BTreeMap::new(),
-            capacity: 0,
-            settings: BTreeSet::new(),
-            connectors: BTreeSet::from(["C".to_owned()]),
-            connector_versions: BTreeMap::new(),
-            version: String::new(),
-            state: WorkerState::Active,
-            started: Wall(0),
-            incarnation: 1,
-            known_replicas: BTreeSet::new(),
-            instance: None,
-        };
+        let connectors = BTreeSet::from(["C".to_owned()]);
+        let mut worker = Worker { connectors, ..Worker::new(worker_id(n), format!("127.0.0.1:{n}"), Wall(0)) };
         change(&mut worker);
         self.put(Key::Worker(worker.id), Entry::Worker(worker));
     }

@@ -21,7 +21,7 @@ use control_plane_core::{
     worker::{Worker, WorkerState},
     world::{Stored, World},
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Tries against a store that keeps changing.
 const TRIES: u32 = 10;
@@ -321,21 +321,10 @@ fn register(world: &World, is_fresh: bool, hello: &Hello, at: &str) -> Step {
         (true, true) => Step::Done,
         (true, false) => {
             let entry = Worker {
-                id: worker,
-                address: String::new(),
-                pool: String::new(),
-                zone: String::new(),
-                labels: BTreeMap::new(),
-                capacity: 0,
-                settings: BTreeSet::new(),
                 connectors: BTreeSet::from([CLASS.to_owned()]),
-                connector_versions: BTreeMap::new(),
-                version: String::new(),
-                state: WorkerState::Active,
-                started: Wall(0),
                 incarnation: world.incarnation(),
                 known_replicas,
-                instance: None,
+                ..Worker::new(worker, String::new(), Wall(0))
             };
             Step::Store(Txn::new().when(Compare::Absent(Key::Worker(worker))).put(Key::Worker(worker), encode(&entry)))
         }
