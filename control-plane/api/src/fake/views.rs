@@ -5,9 +5,9 @@ use control_plane_core::{
     connector::Config,
     ids::{ConnectorUid, WorkerId},
     time::Wall,
-    worker::{Worker, WorkerState},
+    worker::Worker,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 fn worker_id() -> WorkerId {
     "00000000-0000-4000-8000-0000000000aa".parse().expect("a UUID")
