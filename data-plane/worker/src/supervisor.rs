@@ -313,7 +313,7 @@ impl Supervisor {
         self.aliases.insert(address.clone(), welcome.address.clone());
         self.sessions.insert(address, Session { listed_as: welcome.address, outbox });
         if let Some(settings) = welcome.settings {
-            self.settings = convert::settings_table(settings);
+            self.take_settings(settings);
         }
         if let Some(replicas) = welcome.replicas {
             self.listed(replicas);
@@ -321,6 +321,15 @@ impl Supervisor {
         self.urgent = true;
         if self.ending.is_some() {
             self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
+        }
+    }
+
+    fn take_settings(&mut self, list: wire::SettingsList) {
+        let settings = convert::settings_table(list);
+        // Each replica tells them.
+        if settings != self.settings {
+            self.settings = settings;
+            self.units.warm_up(&self.settings);
         }
     }
 
@@ -355,7 +364,7 @@ impl Supervisor {
             }
             FromReplica::Command(command) => self.command(replica, command),
             FromReplica::Replicas(list) => self.listed(list),
-            FromReplica::Settings(list) => self.settings = convert::settings_table(list),
+            FromReplica::Settings(list) => self.take_settings(list),
             FromReplica::Welcome(_) | FromReplica::Expired(_) | FromReplica::Refused(_) => {}
         }
     }

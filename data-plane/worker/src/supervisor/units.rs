@@ -91,6 +91,12 @@ impl Units {
         Units { runtime, guard, events, held, ended, records_before: 0, looked }
     }
 
+    /// Makes ready what units of these settings need first.
+    pub(super) fn warm_up(&self, settings: &SettingsTable) {
+        let (runtime, usable) = (self.runtime.clone(), settings.values().flatten().cloned().collect());
+        tokio::spawn(async move { runtime.warm_up(usable).await });
+    }
+
     pub(super) fn start(&mut self, assigned: Assigned<Arc<Work>>, settings: &SettingsTable) {
         let key = (assigned.unit, assigned.epoch);
         tracing::debug!(unit = %key.0, epoch = %key.1, connector = %assigned.work.connector, "granted");

@@ -10,3 +10,4 @@ mod sources;
 mod standing_still;
 mod troubles;
 mod validation;
+mod warm_up;
