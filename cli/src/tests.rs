@@ -341,6 +341,10 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds: START_MS / 1000 + seconds, nanos: 0 }
 }
 
+fn failure(seconds: i64, message: &str) -> v1::RecentFailure {
+    v1::RecentFailure { time: Some(at(seconds)), class: "ConnectException".into(), message: message.into() }
+}
+
 fn failed() -> v1::Connector {
     let unit = |task, state: v1::UnitState| v1::UnitStatus {
         task,
@@ -384,6 +388,7 @@ fn failed() -> v1::Connector {
                 error: Some(error),
                 restarts: 3,
                 next_attempt: Some(at(400)),
+                recent_failures: vec![failure(200, "cannot open"), failure(280, "no such file")],
                 ..unit(Some(1), v1::UnitState::Failed)
             },
         ],
@@ -401,11 +406,44 @@ fn the_table_of_connectors() {
     let connectors = [failed(), stopped];
     assert_eq!(
         table::connectors(&connectors, true, &at(300)).render(true),
-        "NAMESPACE   NAME     TYPE     STATE        TASKS   WORKER           AGE\n\
-         team-a      orders   source   FAILED       1/2     127.0.0.1:7403   5m\n\
+        "NAMESPACE   NAME     TYPE     STATE        TASKS   WORKER           AGE   NOTE\n\
+         team-a      orders   source   FAILED       1/2     127.0.0.1:7403   5m    task 1 restarted 3 times, last: no such file\n\
          b           x        sink     UNASSIGNED   0/0     -                -"
     );
-    assert_eq!(table::connectors(&[], false, &at(0)).render(true), "NAME   TYPE   STATE   TASKS   WORKER   AGE");
+    assert_eq!(table::connectors(&[], false, &at(0)).render(true), "NAME   TYPE   STATE   TASKS   WORKER   AGE   NOTE");
+}
+
+#[test]
+fn what_stands_still_is_noted_first() {
+    let standstill = |place: &str| Some(v1::Standstill { since: Some(at(100)), place: place.into() });
+    let shown = |change: &dyn Fn(&mut v1::UnitStatus)| {
+        let mut connector = failed();
+        change(&mut connector.tasks[0]);
+        let row = table::connectors(std::slice::from_ref(&connector), false, &at(300)).render(false);
+        let mut out = Vec::new();
+        describe::connector(&mut out, &connector, &at(300)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let line = text.split("Task 0:\n").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+        (row.split("5m").nth(1).unwrap_or_default().trim().to_owned(), line.to_owned())
+    };
+    assert_eq!(
+        shown(&|unit| unit.stalled = standstill("put")),
+        (
+            "task 0 stalled in put for 3m".to_owned(),
+            "State:      RUNNING (stalled in put since 2023-11-14T22:15:00Z)".to_owned()
+        )
+    );
+    let blocked = |unit: &mut v1::UnitStatus| {
+        unit.set_state(v1::UnitState::StopBlocked);
+        unit.stop_blocked = standstill("retrying put");
+    };
+    assert_eq!(
+        shown(&blocked),
+        (
+            "task 0 does not stop, retrying put for 3m".to_owned(),
+            "State:      STOP_BLOCKED (retrying put since 2023-11-14T22:15:00Z)".to_owned()
+        )
+    );
 }
 
 #[test]
@@ -443,6 +481,8 @@ Task 1:
   Records:    0
   Restarts:   3
   Next try:   2023-11-14T22:20:00Z
+  Failures:   2023-11-14T22:18:00Z (20s ago) ConnectException: no such file
+              2023-11-14T22:16:40Z (100s ago) ConnectException: cannot open
   Error:      ConnectException: cannot open
               caused by: no such file
               at open

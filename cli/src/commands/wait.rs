@@ -5,7 +5,7 @@ use crate::{
     client::Client,
     commands::outcome_of,
     failure::{Failure, Kind},
-    output::{Output, table::unit_state},
+    output::{Output, table::unit_state_at_length},
 };
 use proto::v1::{self, UnitState};
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn summary(connector: &v1::Connector) -> String {
     let units = connector.planner.iter().chain(&connector.tasks).map(|unit| {
         let name = unit.task.map_or("connector".to_owned(), |number| format!("task {number}"));
         let error = unit.error.as_ref().map(|error| format!(" ({}: {})", error.class, error.message));
-        format!("{name} {}{}", unit_state(unit.state()), error.unwrap_or_default())
+        format!("{name} {}{}", unit_state_at_length(unit), error.unwrap_or_default())
     });
     let mut units: Vec<String> = units.collect();
     if connector.tasks.is_empty() {

@@ -1,7 +1,7 @@
 //! All about one connector, for people.
 
 use super::{
-    table::{connector_state, split_name, unit_state},
+    table::{connector_state, split_name, unit_state_at_length},
     time::{age, text},
 };
 use prost_types::Timestamp;
@@ -44,7 +44,7 @@ fn unit(out: &mut dyn Write, unit: &v1::UnitStatus, now: &Timestamp) -> io::Resu
         "" => writeln!(out, "  {:<12}{value}", ""),
         label => writeln!(out, "  {:<12}{value}", format!("{label}:")),
     };
-    field("State", unit_state(unit.state()))?;
+    field("State", &unit_state_at_length(unit))?;
     if let Some(since) = &unit.unknown_since {
         field("Silent", &time(Some(since), now))?;
     }
@@ -67,6 +67,10 @@ fn unit(out: &mut dyn Write, unit: &v1::UnitStatus, now: &Timestamp) -> io::Resu
     }
     if let Some(next) = &unit.next_attempt {
         field("Next try", &text(next))?;
+    }
+    for (number, failure) in unit.recent_failures.iter().rev().enumerate() {
+        let label = if number == 0 { "Failures" } else { "" };
+        field(label, &format!("{} {}: {}", time(failure.time.as_ref(), now), failure.class, failure.message))?;
     }
     if let Some(error) = &unit.error {
         field("Error", &format!("{}: {}", error.class, error.message))?;

@@ -73,7 +73,26 @@ struct Unit {
     next_attempt: Option<String>,
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<Standstill>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_blocked: Option<Standstill>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recent_failures: Vec<RecentFailure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<PluginError>,
+}
+
+#[derive(Debug, Serialize)]
+struct Standstill {
+    since: Option<String>,
+    place: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RecentFailure {
+    time: Option<String>,
+    class: String,
+    message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,6 +151,9 @@ fn unit(unit: v1::UnitStatus) -> Unit {
         restarts: unit.restarts,
         next_attempt: time(unit.next_attempt),
         version: unit.version,
+        stalled: unit.stalled.map(standstill),
+        stop_blocked: unit.stop_blocked.map(standstill),
+        recent_failures: unit.recent_failures.into_iter().map(recent_failure).collect(),
         error: unit.error.map(|error| PluginError {
             class: error.class,
             message: error.message,
@@ -140,6 +162,14 @@ fn unit(unit: v1::UnitStatus) -> Unit {
             retriable: error.retriable,
         }),
     }
+}
+
+fn standstill(standstill: v1::Standstill) -> Standstill {
+    Standstill { since: time(standstill.since), place: standstill.place }
+}
+
+fn recent_failure(failure: v1::RecentFailure) -> RecentFailure {
+    RecentFailure { time: time(failure.time), class: failure.class, message: failure.message }
 }
 
 /// A worker for programs.

@@ -1,6 +1,6 @@
 //! Tables without borders, whose columns stay where they are when rows come later.
 
-use crate::output::time::age;
+use crate::output::time::{age, text};
 use comfy_table::{ColumnConstraint, Width, presets::NOTHING};
 use prost_types::Timestamp;
 use proto::v1;
@@ -52,9 +52,9 @@ impl Table {
     }
 }
 
-/// NAME TYPE STATE TASKS WORKER AGE, after NAMESPACE if that is asked for.
+/// NAME TYPE STATE TASKS WORKER AGE NOTE, after NAMESPACE if that is asked for.
 pub(crate) fn connectors(connectors: &[v1::Connector], with_namespace: bool, now: &Timestamp) -> Table {
-    let columns = ["NAMESPACE", "NAME", "TYPE", "STATE", "TASKS", "WORKER", "AGE"];
+    let columns = ["NAMESPACE", "NAME", "TYPE", "STATE", "TASKS", "WORKER", "AGE", "NOTE"];
     let skip = usize::from(!with_namespace);
     let mut table = Table::new(&columns[skip..]);
     for connector in connectors {
@@ -69,6 +69,7 @@ pub(crate) fn connectors(connectors: &[v1::Connector], with_namespace: bool, now
             format!("{running}/{}", connector.tasks.len()),
             or_dash(worker),
             age(connector.create_time.as_ref(), now),
+            note(connector, now),
         ];
         table.row(cells.into_iter().skip(skip).collect());
     }
@@ -133,6 +134,58 @@ pub(crate) fn unit_state(state: v1::UnitState) -> &'static str {
         v1::UnitState::Failed => "FAILED",
         v1::UnitState::Restarting => "RESTARTING",
         v1::UnitState::Unknown => "UNKNOWN",
+        v1::UnitState::StopBlocked => "STOP_BLOCKED",
+    }
+}
+
+/// The state, and what is amiss with it.
+pub(crate) fn unit_state_at_length(unit: &v1::UnitStatus) -> String {
+    let state = unit_state(unit.state());
+    let since =
+        |since: &Option<Timestamp>| since.as_ref().map_or_else(String::new, |at| format!(" since {}", text(at)));
+    match (&unit.stalled, &unit.stop_blocked) {
+        (_, Some(blocked)) => format!("{state} ({}{})", within(&blocked.place), since(&blocked.since)),
+        (Some(stalled), None) => format!("{state} (stalled {}{})", within(&stalled.place), since(&stalled.since)),
+        (None, None) => state.to_owned(),
+    }
+}
+
+/// A call is one word.
+fn within(place: &str) -> String {
+    if place.contains(' ') { place.to_owned() } else { format!("in {place}") }
+}
+
+/// What is amiss with a connector, in a few words: its first unit that cannot end, stands still, or was restarted.
+fn note(connector: &v1::Connector, now: &Timestamp) -> String {
+    let units = || connector.planner.iter().chain(&connector.tasks);
+    let of = |unit: &v1::UnitStatus, text: String| match unit.task {
+        None => format!("connector {text}"),
+        Some(task) => format!("task {task} {text}"),
+    };
+    let since = |since: &Option<Timestamp>| age(since.as_ref(), now);
+    let blocked = units().find_map(|unit| {
+        let blocked = unit.stop_blocked.as_ref()?;
+        Some(of(unit, format!("does not stop, {} for {}", within(&blocked.place), since(&blocked.since))))
+    });
+    let stalled = units().find_map(|unit| {
+        let stalled = unit.stalled.as_ref()?;
+        Some(of(unit, format!("stalled {} for {}", within(&stalled.place), since(&stalled.since))))
+    });
+    let restarted = units().filter(|unit| unit.restarts > 0).max_by_key(|unit| unit.restarts).map(|unit| {
+        let times = if unit.restarts == 1 { "once".to_owned() } else { format!("{} times", unit.restarts) };
+        let last = unit.recent_failures.last().map(|last| format!(", last: {}", first_words(&last.message)));
+        of(unit, format!("restarted {times}{}", last.unwrap_or_default()))
+    });
+    blocked.or(stalled).or(restarted).unwrap_or_default()
+}
+
+/// The beginning of a text, on one line.
+fn first_words(text: &str) -> String {
+    const CHARS: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use control_plane_core::{
     connector::{Config, Connector, TargetState},
     history::{Author, Changes, ConfigRevision, Reason},
     ids::{ConnectorName, Generation, Namespace, WorkerId},
-    status::PluginError,
+    status::{PluginError, RecentFailure, Standstill},
     time::Wall,
     worker::Worker,
 };
@@ -34,6 +34,8 @@ pub enum UnitState {
     Restarting,
     /// Its worker has not been heard of for a while.
     Unknown,
+    /// Asked to end, it does not, and may not be cut off.
+    StopBlocked,
 }
 
 /// Where a task stands in one partition: texts of JSON.
@@ -83,6 +85,12 @@ pub struct UnitView {
     pub next_attempt: Option<Wall>,
     /// Version of the plugin, if known.
     pub version: String,
+    /// With Starting and Running: it makes no progress, though there is something to do.
+    pub stalled: Option<Standstill>,
+    /// With StopBlocked.
+    pub stop_blocked: Option<Standstill>,
+    /// Why it failed lately under its present grant, the newest last.
+    pub recent_failures: Vec<RecentFailure>,
 }
 
 /// A connector as users see it.

@@ -40,6 +40,31 @@ pub struct PluginError {
     pub retriable: bool,
 }
 
+/// Failures kept in a status.
+pub const RECENT_FAILURES_LIMIT: usize = 5;
+/// Bytes of each text about a failure, or of where a unit stands still.
+pub const SHORT_TEXT_LIMIT: usize = 300;
+
+/// Why a unit failed, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentFailure {
+    /// When.
+    pub at: Wall,
+    /// Java class name.
+    pub class: String,
+    /// Message, cut.
+    pub message: String,
+}
+
+/// Since when a unit stands still, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// Since when.
+    pub since: Wall,
+    /// What it is doing, for people.
+    pub place: String,
+}
+
 /// Key `status/<uid>/<unit>`. True only while the owner has the same epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitStatus {
@@ -66,4 +91,13 @@ pub struct UnitStatus {
     /// The worker's number of the report: later ones are higher.
     #[serde(default)]
     pub sequence: u64,
+    /// Why it failed lately, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_failures: Vec<RecentFailure>,
+    /// With Starting and Running: it makes no progress, though there is something to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Standstill>,
+    /// It was asked to end, does not, and may not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_blocked: Option<Standstill>,
 }

@@ -94,7 +94,7 @@ fn state_text(state: UnitState) -> &'static str {
         UnitState::Paused => "PAUSED",
         UnitState::Stopped => "STOPPED",
         UnitState::Failed => "FAILED",
-        UnitState::Restarting => "RESTARTING",
+        UnitState::Restarting | UnitState::StopBlocked => "RESTARTING",
     }
 }
 

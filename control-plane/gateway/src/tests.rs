@@ -12,7 +12,8 @@ use control_plane_api::{
 };
 use control_plane_core::{
     ids::{ConnectorName, Namespace},
-    status::PluginError,
+    status::{PluginError, RecentFailure, Standstill},
+    time::Wall,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -310,6 +311,19 @@ async fn states_as_connects_clients_know_them() {
     let failed = with(task("FAILED"), "trace", json!("E: m\n\tat x"));
     api.check("GET /connectors/a/status", Value::Null, 200, state(unit("UNASSIGNED"), json!([failed.clone()]))).await;
     api.check("GET /connectors/a/tasks/0/status", Value::Null, 200, failed).await;
+    // What Connect has no word for changes nothing of its answers.
+    let put = Some(Standstill { since: Wall(1), place: "put".into() });
+    api.fake.report("a", |view| {
+        view.planner.state = UnitState::Running;
+        view.tasks[0].error = None;
+        (view.tasks[0].state, view.tasks[0].stalled) = (UnitState::Running, put.clone());
+        view.tasks[0].recent_failures = vec![RecentFailure { at: Wall(1), class: "E".into(), message: "m".into() }];
+    });
+    api.check("GET /connectors/a/tasks/0/status", Value::Null, 200, task("RUNNING")).await;
+    api.fake.report("a", |view| {
+        (view.tasks[0].state, view.tasks[0].stop_blocked) = (UnitState::StopBlocked, put.clone());
+    });
+    api.check("GET /connectors/a/tasks/0/status", Value::Null, 200, task("RESTARTING")).await;
     api.fake.report("a", |view| (view.planner.state, view.planner.worker) = (UnitState::Starting, None));
     assert_eq!(api.call("GET /connectors/a/status").await.json()["connector"]["worker_id"], "");
     api.refused("GET /connectors/a/tasks/1/status", Value::Null, 404, "No status found for task a-1").await;

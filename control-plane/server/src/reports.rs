@@ -6,7 +6,7 @@ use control_plane_core::{
     ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::Owner,
-    status::{PluginError, RunState, UnitStatus},
+    status::{PluginError, RecentFailure, RunState, Standstill, UnitStatus},
     task::{TASK_SET_LIMIT_BYTES, TaskSet},
     time::Wall,
     txn::{Compare, Txn},
@@ -66,6 +66,12 @@ pub struct Transition {
     pub age_ms: u64,
     /// The worker's number of the report.
     pub sequence: u64,
+    /// Why it failed lately.
+    pub recent_failures: Vec<RecentFailure>,
+    /// It makes no progress.
+    pub stalled: Option<Standstill>,
+    /// It does not end.
+    pub stop_blocked: Option<Standstill>,
 }
 
 impl Reports {
@@ -82,6 +88,9 @@ impl Reports {
             next_attempt: (report.next_attempt_ms > 0).then(|| Wall(wall.0 + report.next_attempt_ms as i64)),
             version: report.version,
             sequence: report.sequence,
+            recent_failures: report.recent_failures,
+            stalled: report.stalled,
+            stop_blocked: report.stop_blocked,
         };
         let key = Key::Status(report.unit);
         self.under_grant(worker, report.unit, report.epoch, |world, owner| {

@@ -17,7 +17,8 @@ use control_plane_core::{
     ids::{Epoch, Instance, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     policy::Policy,
-    status::{PluginError, RunState},
+    status::{PluginError, RECENT_FAILURES_LIMIT, RecentFailure, RunState, SHORT_TEXT_LIMIT, Standstill},
+    time::Wall,
     txn::{Compare, Txn},
     worker::{Worker, WorkerState},
     world::World,
@@ -381,6 +382,8 @@ impl WorkerSessions {
             trace: error.trace,
             retriable: error.retriable,
         });
+        let wall = self.clock.wall();
+        let recent_failures = report.recent_failures.into_iter().take(RECENT_FAILURES_LIMIT);
         let transition = Transition {
             unit,
             epoch,
@@ -391,6 +394,9 @@ impl WorkerSessions {
             version: report.version,
             age_ms: report.age_ms,
             sequence: report.sequence,
+            recent_failures: recent_failures.map(|failure| recent_failure(failure, wall)).collect(),
+            stalled: report.stalled.map(|stalled| standstill(stalled, wall)),
+            stop_blocked: report.stop_blocked.map(|blocked| standstill(blocked, wall)),
         };
         self.reports.transition(worker, transition).await
     }
@@ -417,7 +423,7 @@ fn another_process(known: &Worker, hello: &wire::Hello) -> String {
     )
 }
 
-fn entry(hello: &wire::Hello, now: control_plane_core::time::Wall) -> Result<Worker, String> {
+fn entry(hello: &wire::Hello, now: Wall) -> Result<Worker, String> {
     let id = hello.worker_id.parse::<WorkerId>().map_err(|error| format!("worker_id: {error}"))?;
     let instance = match hello.instance.as_str() {
         // A worker of before there were instances.
@@ -458,6 +464,25 @@ fn unit_epoch(unit: Option<wire::Unit>, epoch: Option<wire::Epoch>) -> Option<(U
     Some((Unit { connector, kind }, core_epoch(epoch)))
 }
 
+fn recent_failure(failure: wire::RecentFailure, now: Wall) -> RecentFailure {
+    let (class, message) = (short(failure.class), short(failure.message));
+    RecentFailure { at: before(now, failure.age_ms), class, message }
+}
+
+fn standstill(standstill: wire::Standstill, now: Wall) -> Standstill {
+    Standstill { since: before(now, standstill.age_ms), place: short(standstill.place) }
+}
+
+fn before(now: Wall, age_ms: u64) -> Wall {
+    Wall(now.0.saturating_sub_unsigned(age_ms))
+}
+
+/// A worker cuts its texts; what is stored is bounded all the same.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(SHORT_TEXT_LIMIT));
+    text
+}
+
 fn core_epoch(epoch: wire::Epoch) -> Epoch {
     Epoch { incarnation: epoch.incarnation, counter: epoch.counter }
 }
@@ -475,7 +500,6 @@ async fn refuse(outbox: &mpsc::Sender<Outgoing>, reason: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control_plane_core::time::Wall;
 
     #[test]
     fn a_workers_entry_names_the_versions_of_its_connectors() {
@@ -494,5 +518,15 @@ mod tests {
         let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<String>>();
         assert_eq!(worker.connectors, set(&["A"]));
         assert_eq!(worker.connector_versions, BTreeMap::from([("A".to_owned(), set(&["1.0", "2.0"]))]));
+    }
+
+    #[test]
+    fn what_is_told_with_ages_is_stored_with_times_and_short() {
+        let (class, message) = ("E".to_owned(), "é".repeat(SHORT_TEXT_LIMIT));
+        let failure = recent_failure(wire::RecentFailure { age_ms: 30, class, message }, Wall(100));
+        assert_eq!((failure.at, failure.class.as_str()), (Wall(70), "E"));
+        assert_eq!(failure.message.len(), SHORT_TEXT_LIMIT);
+        let put = standstill(wire::Standstill { age_ms: 1, place: "put".to_owned() }, Wall(100));
+        assert_eq!(put, Standstill { since: Wall(99), place: "put".to_owned() });
     }
 }

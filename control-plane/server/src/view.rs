@@ -52,6 +52,7 @@ impl Viewer {
         let state = match owner {
             None => UnitState::Unassigned,
             Some(_) if unknown_since.is_some() => UnitState::Unknown,
+            Some(_) if status.is_some_and(|status| status.stop_blocked.is_some()) => UnitState::StopBlocked,
             Some(owner) if owner.state == GrantState::Revoking => UnitState::Restarting,
             Some(_) => status.map_or(UnitState::Starting, |status| shown(connector, unit, status)),
         };
@@ -73,6 +74,13 @@ impl Viewer {
             restarts: status.map_or(0, |status| status.restarts),
             next_attempt: status.and_then(|status| status.next_attempt).filter(|_| state == UnitState::Failed),
             version: status.map(|status| status.version.clone()).unwrap_or_default(),
+            stalled: status
+                .and_then(|status| status.stalled.clone())
+                .filter(|_| matches!(state, UnitState::Starting | UnitState::Running)),
+            stop_blocked: status
+                .and_then(|status| status.stop_blocked.clone())
+                .filter(|_| state == UnitState::StopBlocked),
+            recent_failures: status.map(|status| status.recent_failures.clone()).unwrap_or_default(),
         }
     }
 
@@ -113,3 +121,6 @@ fn worker_ref(world: &World, id: WorkerId) -> WorkerRef {
     let address = world.workers.get(&id).map(|stored| stored.value.address.clone()).unwrap_or_default();
     WorkerRef { id, address }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,11 +59,12 @@ pub struct Acks<O> {
     partitions: Vec<Partition<O>>,
     advanced: Vec<PartitionId>,
     unfinished: usize,
+    finished: u64,
 }
 
 impl<O> Default for Acks<O> {
     fn default() -> Self {
-        Self { partitions: Vec::new(), advanced: Vec::new(), unfinished: 0 }
+        Self { partitions: Vec::new(), advanced: Vec::new(), unfinished: 0, finished: 0 }
     }
 }
 
@@ -108,6 +109,7 @@ impl<O: Clone> Acks<O> {
             return;
         }
         self.unfinished -= 1;
+        self.finished += 1;
         while let Some((_, true)) = partition.pending.front() {
             let Some((offset, _)) = partition.pending.pop_front() else { break };
             partition.base += 1;
@@ -118,6 +120,11 @@ impl<O: Clone> Acks<O> {
                 }
             }
         }
+    }
+
+    /// Records whose outcome has become durable so far.
+    pub fn finished(&self) -> u64 {
+        self.finished
     }
 
     /// Records sent whose outcome is not durable yet.

@@ -1,6 +1,7 @@
 //! The worker's decisions: leases, assignment, acks, offsets. Pure.
 
 pub mod acks;
+pub mod activity;
 pub mod assignment;
 pub mod backoff;
 pub mod client_overrides;

@@ -27,6 +27,13 @@ use std::time::Duration;
 pub enum Flow {
     /// Every record has its outcome.
     Done,
-    /// A record is tried again after this time: call again then.
+    /// A record is tried again after this time: call again then. Without any time, the slice of time is over.
     Wait(Duration),
+}
+
+impl Flow {
+    /// Whether something failed and is tried again.
+    pub fn is_retry(self) -> bool {
+        matches!(self, Flow::Wait(pause) if !pause.is_zero())
+    }
 }

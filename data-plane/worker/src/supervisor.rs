@@ -3,6 +3,7 @@
 //! Words of the control plane and events of runners come in; the core decides; orders are carried out here. Nothing is
 //! awaited while state is half changed: sends to sessions and runners never wait.
 
+mod commands;
 mod ending;
 mod units;
 
@@ -12,7 +13,6 @@ use crate::{
     plugins::catalogue,
     session::{self, SessionEvent},
     task::{Runtime, TaskEvent},
-    validate::validate,
     wire::{self as convert, SettingsTable, Work},
 };
 use data_plane_connector_api::Plugins;
@@ -312,7 +312,7 @@ impl Supervisor {
         }
         self.sessions.insert(address, Session { listed_as: welcome.address, outbox });
         if let Some(settings) = welcome.settings {
-            self.settings = convert::settings_table(settings);
+            self.take_settings(settings);
         }
         if let Some(replicas) = welcome.replicas {
             self.listed(replicas);
@@ -320,6 +320,15 @@ impl Supervisor {
         self.urgent = true;
         if self.ending.is_some() {
             self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
+        }
+    }
+
+    fn take_settings(&mut self, list: wire::SettingsList) {
+        let settings = convert::settings_table(list);
+        // Each replica tells them.
+        if settings != self.settings {
+            self.settings = settings;
+            self.units.warm_up(&self.settings);
         }
     }
 
@@ -354,7 +363,7 @@ impl Supervisor {
             }
             FromReplica::Command(command) => self.command(replica, command),
             FromReplica::Replicas(list) => self.listed(list),
-            FromReplica::Settings(list) => self.settings = convert::settings_table(list),
+            FromReplica::Settings(list) => self.take_settings(list),
             FromReplica::Welcome(_) | FromReplica::Expired(_) | FromReplica::Refused(_) => {}
         }
     }
@@ -469,7 +478,7 @@ impl Supervisor {
                     positions: positions.map(|(partition, offset)| wire::Position { partition, offset }).collect(),
                     lag,
                 };
-                self.send_to_one(ToReplica::Progress(progress));
+                self.send_sample(&progress);
             }
             event => {
                 self.units.event(&unit, epoch, event);
@@ -488,28 +497,9 @@ impl Supervisor {
     }
 
     fn command(&mut self, replica: &str, command: wire::Command) {
-        let Some(session) = self.sessions.values().find(|session| session.listed_as == replica) else { return };
-        let outbox = session.outbox.clone();
-        let Some(wire::command::Command::Validate(request)) = command.command else { return };
-        let settings = self.settings.get(&request.settings_id).and_then(|settings| settings.clone().ok());
-        let plugins = self.plugins.clone();
-        let id = command.id;
-        tokio::spawn(async move {
-            let checked =
-                tokio::task::spawn_blocking(move || validate(&plugins, settings.as_deref(), &request.config)).await;
-            let result = match checked {
-                Ok(Ok(result)) => wire::command_result::Result::Validate(result),
-                Ok(Err(error)) => wire::command_result::Result::Error(convert::wire_error(&error)),
-                Err(error) => wire::command_result::Result::Error(wire::PluginError {
-                    class: "org.apache.kafka.connect.errors.ConnectException".to_owned(),
-                    message: format!("the connector failed while it validated its config: {error}"),
-                    ..wire::PluginError::default()
-                }),
-            };
-            let result = wire::CommandResult { id, result: Some(result) };
-            // The session may have gone; whoever asked asks another worker.
-            let _ = outbox.send(wire::SessionRequest { message: Some(ToReplica::CommandResult(result)) }).await;
-        });
+        if let Some(session) = self.sessions.values().find(|session| session.listed_as == replica) {
+            commands::carry_out(command, &self.plugins, &self.settings, session.outbox.clone());
+        }
     }
 
     fn timers(&mut self) {
@@ -517,9 +507,13 @@ impl Supervisor {
         for (unit, epoch) in self.units.overdue(STOP_MARGIN) {
             tracing::warn!(%unit, %epoch, "the unit does not stop in time");
             let orders = self.holdings.overdue(&unit, epoch, self.lease.next_number());
+            if orders.is_empty() {
+                self.units.stop_is_blocked(&unit, epoch);
+            }
             self.carry_out(orders);
         }
         self.units.restart_due(&self.settings);
+        self.units.look();
         self.go_on_ending();
         self.report_states();
         self.look(clock::now());
@@ -560,8 +554,17 @@ impl Supervisor {
     fn send_to_one(&self, message: ToReplica) {
         let preferred = |session: &&Session| Some(&session.listed_as) == self.acknowledging.as_ref();
         if let Some(session) = self.sessions.values().find(preferred).or(self.sessions.values().next()) {
-            // A report that does not fit is sent again; a sample is followed by the next.
+            // A report that does not fit is sent again.
             let _ = session.outbox.try_send(wire::SessionRequest { message: Some(message) });
+        }
+    }
+
+    /// Each replica answers its users from what it was told itself. A sample never takes the room that other messages need.
+    fn send_sample(&self, progress: &wire::Progress) {
+        for session in self.sessions.values().filter(|session| session.outbox.capacity() > session::OUTBOX / 2) {
+            let message = Some(ToReplica::Progress(progress.clone()));
+            // A sample that does not fit is followed by the next.
+            let _ = session.outbox.try_send(wire::SessionRequest { message });
         }
     }
 }

@@ -4,6 +4,7 @@
 //! step, on a thread that is held only while there is work. What the supervisor may do is in [`TaskHandle`]; what it
 //! hears is in [`TaskEvent`].
 
+mod activity;
 mod blocking;
 mod clients;
 mod counters;
@@ -21,7 +22,7 @@ mod source_context;
 mod unit;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use data_plane_connector_api::ConnectError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use activity::SharedActivity;
 pub use counters::{Counters, TaskCounters};
 pub use gate::{Deadline, Gate};
 pub use offset_store::{Destination, FileOffsetStore, KafkaOffsetStore, OffsetStore};
@@ -67,6 +69,8 @@ pub struct TaskSpec {
     pub target: Target,
     /// It may hand over without a lease.
     pub outlives_lease: bool,
+    /// A closed gate keeps it from harm, whatever its plugin does; else it has ended only when its plugin has returned.
+    pub severable: bool,
 }
 
 /// What a unit is doing.
@@ -114,9 +118,15 @@ pub struct TaskHandle {
     target: watch::Sender<Target>,
     stopping: CancellationToken,
     gate: Arc<Gate>,
+    activity: SharedActivity,
 }
 
 impl TaskHandle {
+    /// What the unit is doing.
+    pub fn activity(&self) -> &SharedActivity {
+        &self.activity
+    }
+
     /// Changes what the user wants.
     pub fn set_target(&self, target: Target) {
         self.target.send_replace(target);
@@ -128,7 +138,8 @@ impl TaskHandle {
     }
 
     /// Closes the gate: when this returns, the unit produces and commits nothing more, whatever its plugin does.
-    /// [`TaskEvent::Ended`] follows at once; a plugin call that hangs keeps its thread, which is counted.
+    /// [`TaskEvent::Ended`] follows at once, or, where the unit is not severable, when its plugin has returned; a plugin call
+    /// that hangs keeps its thread, which is counted.
     pub fn sever(&self) {
         self.gate.close();
     }
@@ -151,8 +162,10 @@ pub fn spawn(
     let (target, target_changes) = watch::channel(spec.target);
     let deadline = if spec.outlives_lease { Deadline::default() } else { runtime.deadline.clone() };
     let (stopping, gate) = (CancellationToken::new(), Arc::new(Gate::new(deadline)));
-    let handle = TaskHandle { target, stopping: stopping.clone(), gate: Arc::clone(&gate) };
+    let activity = SharedActivity::default();
+    let (gate_of_handle, activity_of_handle) = (Arc::clone(&gate), activity.clone());
+    let handle = TaskHandle { target, stopping: stopping.clone(), gate: gate_of_handle, activity: activity_of_handle };
     let orders = drive::Orders { target: target_changes, go, stopping, gate };
-    tokio::spawn(drive::drive(Arc::clone(runtime), spec, orders, events));
+    tokio::spawn(drive::drive(Arc::clone(runtime), spec, orders, activity, events));
     handle
 }

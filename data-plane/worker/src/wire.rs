@@ -112,8 +112,13 @@ pub fn wire_error(error: &ConnectError) -> wire::PluginError {
 }
 
 fn cut(text: &str) -> String {
-    match text.len() > ERROR_TEXT_LIMIT {
-        true => format!("{}… (cut)", &text[..text.floor_char_boundary(ERROR_TEXT_LIMIT)]),
+    cut_to(text, ERROR_TEXT_LIMIT)
+}
+
+/// The text, or its beginning and a mark.
+pub fn cut_to(text: &str, limit_bytes: usize) -> String {
+    match text.len() > limit_bytes {
+        true => format!("{}… (cut)", &text[..text.floor_char_boundary(limit_bytes)]),
         false => text.to_owned(),
     }
 }

@@ -269,7 +269,7 @@ pub struct PluginError {
     pub retriable: bool,
 }
 /// A unit changed its state.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UnitReport {
     /// Numbers the worker's reports; ReportAck answers with it.
     #[prost(uint64, tag = "1")]
@@ -298,6 +298,38 @@ pub struct UnitReport {
     /// How long ago the state was entered, in milliseconds.
     #[prost(uint64, tag = "9")]
     pub age_ms: u64,
+    /// Why it failed lately under this grant, the newest last; at most 5.
+    #[prost(message, repeated, tag = "20")]
+    pub recent_failures: ::prost::alloc::vec::Vec<RecentFailure>,
+    /// With STARTING and RUNNING: it makes no progress, though there is something to do.
+    #[prost(message, optional, tag = "21")]
+    pub stalled: ::core::option::Option<Standstill>,
+    /// It was asked to end, does not, and may not be cut off.
+    #[prost(message, optional, tag = "22")]
+    pub stop_blocked: ::core::option::Option<Standstill>,
+}
+/// Why a unit failed, in short.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecentFailure {
+    /// How long ago, in milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub age_ms: u64,
+    /// Java class name.
+    #[prost(string, tag = "2")]
+    pub class: ::prost::alloc::string::String,
+    /// Message, cut to 256 bytes.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// Since when a unit stands still, and where.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Standstill {
+    /// For how long already, in milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub age_ms: u64,
+    /// What it is doing, for people; at most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub place: ::prost::alloc::string::String,
 }
 /// The worker no longer runs the unit under that epoch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,7 +5,7 @@ use crate::service::{ConnectorView, Position64, UnitState, UnitView, Watched};
 use control_plane_core::{
     connector::TargetState,
     ids::{ConnectorName, Namespace},
-    status::PluginError,
+    status::{PluginError, Standstill},
 };
 use proto::v1;
 
@@ -67,6 +67,7 @@ fn state(state: UnitState) -> v1::UnitState {
         UnitState::Failed => v1::UnitState::Failed,
         UnitState::Restarting => v1::UnitState::Restarting,
         UnitState::Unknown => v1::UnitState::Unknown,
+        UnitState::StopBlocked => v1::UnitState::StopBlocked,
     }
 }
 
@@ -76,6 +77,11 @@ fn unit(view: UnitView) -> v1::UnitStatus {
         None => (String::new(), String::new()),
     };
     let positions = view.positions.into_iter().take(MAX_POSITIONS);
+    let recent_failures = view.recent_failures.into_iter().map(|failure| v1::RecentFailure {
+        time: Some(timestamp(failure.at)),
+        class: failure.class,
+        message: failure.message,
+    });
     v1::UnitStatus {
         task: view.task,
         state: state(view.state).into(),
@@ -91,7 +97,14 @@ fn unit(view: UnitView) -> v1::UnitStatus {
         restarts: view.restarts,
         next_attempt: view.next_attempt.map(timestamp),
         version: view.version,
+        stalled: view.stalled.map(standstill),
+        stop_blocked: view.stop_blocked.map(standstill),
+        recent_failures: recent_failures.collect(),
     }
+}
+
+fn standstill(standstill: Standstill) -> v1::Standstill {
+    v1::Standstill { since: Some(timestamp(standstill.since)), place: standstill.place }
 }
 
 fn plugin_error(error: PluginError) -> v1::PluginError {

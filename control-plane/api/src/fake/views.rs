@@ -47,6 +47,9 @@ pub(super) fn unit(state: UnitState, since: Wall) -> UnitView {
         restarts: 0,
         next_attempt: None,
         version: "4.3.0".into(),
+        stalled: None,
+        stop_blocked: None,
+        recent_failures: Vec::new(),
     }
 }
 

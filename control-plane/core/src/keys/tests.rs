@@ -5,7 +5,7 @@ use crate::ids::{Instance, UnitKind};
 use crate::{
     connector::{ConnectorType, TargetState},
     lease::{FenceClass, GrantState},
-    status::{PluginError, RunState},
+    status::{PluginError, RecentFailure, RunState, Standstill},
     task::UnitDigest,
     time::Wall,
     worker::WorkerState,
@@ -92,6 +92,9 @@ fn statuses_carry_the_error() {
         next_attempt: Some(Wall(9)),
         version: "1".to_owned(),
         sequence: 4,
+        recent_failures: Vec::new(),
+        stalled: None,
+        stop_blocked: None,
     };
     golden(
         Key::Status(Unit { connector: uid(), kind: UnitKind::Planner }),
@@ -99,6 +102,32 @@ fn statuses_carry_the_error() {
         &status,
         Entry::Status(status.clone()),
         r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1","sequence":4}"#,
+    );
+}
+
+#[test]
+fn statuses_carry_where_a_unit_stands_still() {
+    let standstill = |place: &str| Some(Standstill { since: Wall(3), place: place.to_owned() });
+    let status = UnitStatus {
+        state: RunState::Running,
+        worker: worker(),
+        epoch: Epoch { incarnation: 1, counter: 2 },
+        since: Wall(5),
+        error: None,
+        restarts: 1,
+        next_attempt: None,
+        version: "1".to_owned(),
+        sequence: 4,
+        recent_failures: vec![RecentFailure { at: Wall(2), class: "E".to_owned(), message: "m".to_owned() }],
+        stalled: standstill("put"),
+        stop_blocked: standstill("stop"),
+    };
+    golden(
+        Key::Status(Unit { connector: uid(), kind: UnitKind::Task(0) }),
+        "status/01920000-0000-7000-8000-000000000001/0",
+        &status,
+        Entry::Status(status.clone()),
+        r#"{"v":1,"state":"RUNNING","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"restarts":1,"version":"1","sequence":4,"recent_failures":[{"at":2,"class":"E","message":"m"}],"stalled":{"since":3,"place":"put"},"stop_blocked":{"since":3,"place":"stop"}}"#,
     );
 }
 

@@ -388,6 +388,9 @@ fn report_step(
                     next_attempt: None,
                     version: String::new(),
                     sequence,
+                    recent_failures: Vec::new(),
+                    stalled: None,
+                    stop_blocked: None,
                 };
                 let guard = Compare::Unchanged(Key::Owner(*unit), owner.revision);
                 Step::Store(Txn::new().when(guard).when(unchanged).put(Key::Status(*unit), encode(&status)))

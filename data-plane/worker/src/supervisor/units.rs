@@ -1,18 +1,27 @@
 //! The runners of the units that are held: started, watched, started again after failures.
 
+mod health;
+
+#[cfg(test)]
+mod tests;
+
 use crate::{
+    clock,
     guard::Guard,
     task::{self, RunState, Runtime, TaskEvent, TaskHandle, TaskSpec, WorkerSettings},
+    unit_policy::UnitPolicy,
     wire::{SettingsTable, Work, wire_epoch, wire_error, wire_state},
 };
 use data_plane_connector_api::ConnectError;
 use data_plane_core::{
     assignment::{Assigned, Epoch, Target, UnitName},
-    backoff::{Backoff, BackoffPolicy},
+    time::Monotonic,
 };
+use health::Health;
 use proto::worker_v1 as wire;
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -21,12 +30,8 @@ use tokio::{
     time::Instant,
 };
 
-/// Failed units are started again after a second, then two, and so on up to a minute.
-const BACKOFF: BackoffPolicy = BackoffPolicy {
-    first: Duration::from_secs(1),
-    cap: Duration::from_secs(60),
-    healthy_after: Duration::from_secs(60),
-};
+/// Between looks at what the units do.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Largest task set that the control plane stores.
 const TASK_SET_LIMIT_BYTES: usize = 1 << 20;
@@ -40,15 +45,19 @@ struct Held {
     work: Arc<Work>,
     target: Target,
     outlives_lease: bool,
+    severable: bool,
     /// Of the plugin.
     version: String,
     confirmed: bool,
     runner: Option<Runner>,
     state: RunState,
-    entered: Instant,
+    entered: Monotonic,
     changed: bool,
-    backoff: Backoff,
+    health: Health,
     restart_at: Option<Instant>,
+    /// When it was asked to end.
+    stop_asked: Option<Monotonic>,
+    /// From when on its patience counts.
     stop_since: Option<Instant>,
     grace: Duration,
     records: u64,
@@ -59,7 +68,6 @@ struct Held {
 struct Runner {
     handle: Arc<TaskHandle>,
     go: watch::Sender<bool>,
-    started: Instant,
 }
 
 /// All units held.
@@ -70,6 +78,7 @@ pub(super) struct Units {
     held: BTreeMap<Key, Held>,
     ended: VecDeque<Key>,
     records_before: u64,
+    looked: Instant,
 }
 
 impl Units {
@@ -78,7 +87,14 @@ impl Units {
         guard: Guard,
         events: mpsc::Sender<(UnitName, Epoch, TaskEvent)>,
     ) -> Units {
-        Units { runtime, guard, events, held: BTreeMap::new(), ended: VecDeque::new(), records_before: 0 }
+        let (held, ended, looked) = (BTreeMap::new(), VecDeque::new(), Instant::now());
+        Units { runtime, guard, events, held, ended, records_before: 0, looked }
+    }
+
+    /// Makes ready what units of these settings need first.
+    pub(super) fn warm_up(&self, settings: &SettingsTable) {
+        let (runtime, usable) = (self.runtime.clone(), settings.values().flatten().cloned().collect());
+        tokio::spawn(async move { runtime.warm_up(usable).await });
     }
 
     pub(super) fn start(&mut self, assigned: Assigned<Arc<Work>>, settings: &SettingsTable) {
@@ -90,13 +106,15 @@ impl Units {
             work: assigned.work,
             target: assigned.target,
             outlives_lease: assigned.outlives_lease,
+            severable: assigned.severable,
             confirmed: false,
             runner: None,
             state: RunState::Starting,
-            entered: Instant::now(),
+            entered: clock::now(),
             changed: true,
-            backoff: Backoff::new(BACKOFF),
+            health: Health::new(seed(&key)),
             restart_at: None,
+            stop_asked: None,
             stop_since: None,
             grace: DEFAULT_GRACE,
             records: 0,
@@ -117,10 +135,18 @@ impl Units {
             Ok(settings) => settings,
             Err(reason) => {
                 held.enter(RunState::Failed(ConnectError::config(reason)));
-                held.restart_at = Some(Instant::now() + held.backoff.after_failure(Duration::ZERO));
+                held.end_run();
                 return;
             }
         };
+        match UnitPolicy::under(&settings.raw, &held.work.connector_config) {
+            Ok(policy) => held.health.set_policy(policy),
+            Err(error) => {
+                held.enter(RunState::Failed(error));
+                held.end_run();
+                return;
+            }
+        }
         held.grace = settings.graceful_timeout;
         let spec = TaskSpec {
             connector: held.work.connector.clone(),
@@ -131,6 +157,7 @@ impl Units {
             epoch: (key.1.incarnation, key.1.counter),
             target: task_target(held.target),
             outlives_lease: held.outlives_lease,
+            severable: held.severable,
         };
         let (go, confirmed) = watch::channel(held.confirmed);
         let (sender, mut receiver) = mpsc::channel(64);
@@ -146,7 +173,7 @@ impl Units {
                 }
             }
         });
-        held.runner = Some(Runner { handle, go, started: Instant::now() });
+        held.runner = Some(Runner { handle, go });
         held.enter(RunState::Starting);
     }
 
@@ -188,6 +215,7 @@ impl Units {
         let key = (unit.clone(), epoch);
         let Some(held) = self.held.get_mut(&key) else { return };
         held.stop_since.get_or_insert_with(Instant::now);
+        held.stop_asked.get_or_insert_with(clock::now);
         held.restart_at = None;
         match &held.runner {
             Some(runner) => how(runner),
@@ -210,7 +238,7 @@ impl Units {
                 held.enter(state);
             }
             TaskEvent::Ended => {
-                let ran_for = held.runner.take().map_or(Duration::ZERO, |runner| runner.started.elapsed());
+                held.runner = None;
                 if held.stop_since.is_some() {
                     self.ended.push_back(key);
                     return;
@@ -218,8 +246,7 @@ impl Units {
                 if !matches!(held.state, RunState::Failed(_)) {
                     held.enter(RunState::Failed(ConnectError::connect("the unit ended by itself")));
                 }
-                held.restart_at = Some(Instant::now() + held.backoff.after_failure(ran_for));
-                held.changed = true;
+                held.end_run();
             }
             TaskEvent::TaskSet(_) | TaskEvent::Progress { .. } | TaskEvent::LaterEpoch(_) => {}
         }
@@ -295,8 +322,44 @@ impl Units {
             .map(|(key, _)| key.clone())
             .collect();
         for key in due {
+            if let Some(held) = self.held.get_mut(&key) {
+                held.health.restarted();
+            }
             self.run(&key, settings);
         }
+    }
+
+    /// Looks at what the units do, now and then: which stand still, which have done well for a while.
+    pub(super) fn look(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let now = clock::now();
+        for ((unit, epoch), held) in &mut self.held {
+            // What is to end is looked at by its patience; what holds has nothing to do.
+            let is_at_work = matches!(held.state, RunState::Starting | RunState::Running) && held.stop_asked.is_none();
+            let runner = held.runner.as_ref().filter(|_| is_at_work);
+            let (entered, activity) = (held.entered, runner.map(|runner| runner.handle.activity()));
+            if held.health.look(now, |after| activity.and_then(|activity| activity.stall(entered, after))) {
+                held.changed = true;
+                match held.health.stall() {
+                    Some(stall) => {
+                        tracing::warn!(%unit, %epoch, connector = %held.work.connector, place = %stall.place,
+                        "makes no progress")
+                    }
+                    None => tracing::info!(%unit, %epoch, connector = %held.work.connector, "does well"),
+                }
+            }
+        }
+    }
+
+    /// A unit that was asked to end takes too long, and may not be cut off.
+    pub(super) fn stop_is_blocked(&mut self, unit: &UnitName, epoch: Epoch) {
+        let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) else { return };
+        let place = held.runner.as_ref().and_then(|runner| runner.handle.activity().place());
+        let since = held.stop_asked.unwrap_or(held.entered);
+        held.changed |= held.health.stop_is_blocked(since, place);
     }
 
     /// A unit that has ended as asked.
@@ -330,24 +393,24 @@ impl Units {
 
     /// What units have become since the last call.
     pub(super) fn take_reports(&mut self) -> Vec<(UnitName, Epoch, wire::UnitReport)> {
-        let now = Instant::now();
+        let (now, at) = (Instant::now(), clock::now());
         let mut reports = Vec::new();
         for ((unit, epoch), held) in self.held.iter_mut().filter(|(_, held)| held.changed) {
             held.changed = false;
-            let report = wire::UnitReport {
+            let mut report = wire::UnitReport {
                 state: wire_state(&held.state).into(),
                 error: match &held.state {
                     RunState::Failed(error) => Some(wire_error(error)),
                     _ => None,
                 },
-                restarts: held.backoff.failures(),
                 next_attempt_ms: held
                     .restart_at
                     .map_or(0, |at| at.saturating_duration_since(now).as_millis().max(1) as u64),
-                age_ms: held.entered.elapsed().as_millis() as u64,
+                age_ms: at.since(held.entered).as_millis() as u64,
                 version: held.version.clone(),
                 ..wire::UnitReport::default()
             };
+            held.health.tell(&mut report, at);
             reports.push((unit.clone(), *epoch, report));
         }
         reports
@@ -375,11 +438,30 @@ impl Units {
 impl Held {
     fn enter(&mut self, state: RunState) {
         if self.state != state {
+            let now = clock::now();
+            match &state {
+                RunState::Failed(error) => self.health.failed(error, now),
+                RunState::Running | RunState::Paused | RunState::Stopped => self.health.runs(now),
+                RunState::Starting => {}
+            }
             self.state = state;
-            self.entered = Instant::now();
+            self.entered = now;
             self.changed = true;
         }
     }
+
+    /// It has failed, and no runner is left: it is started again when the policy says so.
+    fn end_run(&mut self) {
+        self.restart_at = self.health.wait(clock::now()).map(|wait| Instant::now() + wait);
+        self.changed = true;
+    }
+}
+
+/// Differs from unit to unit, and is the same at each start.
+fn seed(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.0.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn task_target(target: Target) -> task::Target {

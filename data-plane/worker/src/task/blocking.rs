@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data_plane_connector_api::ConnectError;
+use tokio::task::JoinHandle;
 
 use super::gate::Gate;
 
@@ -22,7 +23,15 @@ impl Abandoned {
 
 /// The unit was severed; its state stays with the thread that has it.
 #[derive(Debug)]
-pub(super) struct Severed;
+pub(super) struct Severed(JoinHandle<()>);
+
+impl Severed {
+    /// Waits until that thread has come back and its state is released.
+    pub(super) async fn returned(self) {
+        // It ends in no other way, unless the process does.
+        let _ = self.0.await;
+    }
+}
 
 /// Runs `step` on `state` off the async threads and gives the state back with what came out. A panic comes out as an
 /// error. Not cancellation safe: the state is lost if the future is dropped.
@@ -41,25 +50,27 @@ pub(super) async fn step<S: Send + 'static, R: Send + 'static>(
         done = &mut thread => match done {
             Ok(done) => Ok(done),
             // The closure catches panics; only a runtime that shuts down gets here.
-            Err(_) => Err(Severed),
+            Err(_) => Err(Severed(tokio::spawn(async {}))),
         },
         () = gate.closed() => {
             let counter = Arc::clone(&abandoned.0);
             counter.fetch_add(1, Ordering::Relaxed);
-            tokio::spawn(async move {
+            Err(Severed(tokio::spawn(async move {
                 if let Ok((state, _)) = thread.await {
-                    release(state);
+                    let _ = release(state).await;
                 }
                 counter.fetch_sub(1, Ordering::Relaxed);
-            });
-            Err(Severed)
+            })))
         }
     }
 }
 
 /// Drops what may block while it is dropped.
-pub(super) fn release<S: Send + 'static>(state: S) {
-    tokio::task::spawn_blocking(move || catch_unwind(AssertUnwindSafe(|| drop(state))));
+pub(super) fn release<S: Send + 'static>(state: S) -> JoinHandle<()> {
+    tokio::task::spawn_blocking(move || {
+        // A panic ends the state all the same.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+    })
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> ConnectError {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_plane_connector_api::{ConnectError, Factory, Plugin};
+use data_plane_core::activity::Stage;
 use data_plane_core::client_overrides::Side;
 use futures::future::{self, FutureExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::activity::SharedActivity;
 use super::blocking::{self, Severed};
 use super::gate::Gate;
 use super::offset_store::OffsetStore;
@@ -39,23 +41,31 @@ enum End {
     /// Asked to.
     Stopped,
     Failed(ConnectError),
-    Severed,
+    /// With the thread that has the unit, if one has.
+    Severed(Option<Severed>),
     /// Values of config providers are stale: to be built anew.
     Reload,
 }
 
 impl From<Severed> for End {
-    fn from(_: Severed) -> Self {
-        Self::Severed
+    fn from(severed: Severed) -> Self {
+        Self::Severed(Some(severed))
     }
 }
 
 /// Runs a unit to its end.
-pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders, events: mpsc::Sender<TaskEvent>) {
+pub(super) async fn drive(
+    runtime: Arc<Runtime>,
+    spec: TaskSpec,
+    orders: Orders,
+    activity: SharedActivity,
+    events: mpsc::Sender<TaskEvent>,
+) {
     let graceful_timeout = spec.settings.graceful_timeout;
     let mut driver = Driver {
         runtime,
         orders,
+        activity,
         events,
         reported: None,
         sampled: Instant::now(),
@@ -72,8 +82,11 @@ pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders,
             break end;
         }
     };
-    if let End::Failed(error) = end {
-        driver.report(RunState::Failed(error)).await;
+    match end {
+        End::Failed(error) => driver.report(RunState::Failed(error)).await,
+        // Its plugin may still write, whatever the gate says: nobody else may run the unit before it has come back.
+        End::Severed(Some(severed)) if !spec.severable => severed.returned().await,
+        End::Stopped | End::Severed(_) | End::Reload => {}
     }
     driver.send(TaskEvent::Ended).await;
 }
@@ -81,21 +94,21 @@ pub(super) async fn drive(runtime: Arc<Runtime>, spec: TaskSpec, orders: Orders,
 /// Makes a unit; `config` is its task's. Blocks.
 fn make(
     runtime: &Runtime,
-    gate: Arc<Gate>,
+    (gate, activity): (Arc<Gate>, SharedActivity),
     plugin: &Arc<Plugin>,
     spec: TaskSpec,
     config: LiveConfig,
     store: Option<Arc<dyn OffsetStore>>,
 ) -> Result<Box<dyn Unit>, ConnectError> {
     Ok(match (spec.task, &plugin.factory, store) {
-        (None, _, store) => Box::new(PlannerUnit::new(plugin, spec, store)?),
+        (None, _, store) => Box::new(PlannerUnit::new(plugin, spec, activity, store)?),
         (Some(task), Factory::Source { task: make, .. }, Some(store)) => {
             clients::check_overrides(&spec, Side::Source { exactly_once: false })?;
-            Box::new(SourceUnit::new(runtime, gate, make(), spec, config, task, store)?)
+            Box::new(SourceUnit::new(runtime, (gate, activity), make(), spec, config, task, store)?)
         }
         (Some(task), Factory::Sink { task: make, .. }, _) => {
             clients::check_overrides(&spec, Side::Sink)?;
-            Box::new(SinkUnit::new(runtime, gate, make(), spec, config, task)?)
+            Box::new(SinkUnit::new(runtime, (gate, activity), make(), spec, config, task)?)
         }
         _ => return Err(ConnectError::connect("the plugin is neither a source nor a sink connector")),
     })
@@ -104,6 +117,7 @@ fn make(
 struct Driver {
     runtime: Arc<Runtime>,
     orders: Orders,
+    activity: SharedActivity,
     events: mpsc::Sender<TaskEvent>,
     reported: Option<RunState>,
     sampled: Instant,
@@ -127,34 +141,38 @@ impl Driver {
         let is_source = matches!(plugin.factory, Factory::Source { .. });
         let store = match is_source {
             true => {
+                let _entered = self.activity.enter(Stage::ReadOffsets);
                 let opening = self.runtime.offset_store(&spec.settings);
                 let opened = tokio::select! {
                     opened = opening => opened,
                     () = self.orders.stopping.cancelled() => return Err(End::Stopped),
-                    () = self.orders.gate.closed() => return Err(End::Severed),
+                    () = self.orders.gate.closed() => return Err(End::Severed(None)),
                 };
                 Some(opened.map_err(End::Failed)?)
             }
             false => None,
         };
         let reloads = spec.connector_config.get("config.action.reload").is_none_or(|action| action.trim() != "none");
-        let (runtime, gate) = (Arc::clone(&self.runtime), Arc::clone(&self.orders.gate));
+        let (runtime, gate, activity) =
+            (Arc::clone(&self.runtime), Arc::clone(&self.orders.gate), self.activity.clone());
         let masks = self.masks.clone();
         let build = move |resolution: &mut Resolution| -> Result<Box<dyn Unit>, ConnectError> {
+            let _entered = activity.enter(Stage::Build);
             let mut spec = spec;
             let raw = spec.task_config.clone();
             let mut resolver = resolver(&runtime.plugins, &spec.settings)?;
             *resolution = resolve(resolver.as_mut(), &mut [&mut spec.connector_config, &mut spec.task_config])?;
             masks.replace(resolution.secrets.clone());
             let config = LiveConfig::new(raw, resolver, spec.task_config.clone(), masks);
-            make(&runtime, gate, &plugin, spec, config, store)
+            make(&runtime, (gate, activity.clone()), &plugin, spec, config, store)
         };
         let built = tokio::select! {
             built = blocking::step(Resolution::default(), &self.orders.gate, &self.runtime.abandoned, build) => built,
             // What is being built has neither begun nor joined anything, and drops itself within the clients' timeouts.
             () = self.orders.stopping.cancelled() => return Err(End::Stopped),
         };
-        let (resolution, built) = built?;
+        // Nor can it do harm where it was severed.
+        let (resolution, built) = built.map_err(|_| End::Severed(None))?;
         self.reload_at = resolution.ttl.filter(|_| reloads).map(|ttl| Instant::now() + ttl.max(SHORTEST_TTL));
         built.map_err(End::Failed)
     }
@@ -178,7 +196,7 @@ impl Driver {
                         end = End::Failed(error);
                     }
                 }
-                Err(Severed) => end = End::Severed,
+                Err(severed) => end = severed.into(),
             }
         }
         end
@@ -205,7 +223,7 @@ impl Driver {
                     Err(end) => return end,
                 }
             }
-            let Some(unit) = held.take() else { return End::Severed };
+            let Some(unit) = held.take() else { return End::Severed(None) };
             let was_started = std::mem::replace(&mut is_started, true);
             let stepped = match was_started {
                 true => self.step(unit, move |unit| unit.step(target)).await,
@@ -213,13 +231,13 @@ impl Driver {
             };
             let (mut unit, result) = match stepped {
                 Ok(stepped) => stepped,
-                Err(Severed) => return End::Severed,
+                Err(severed) => return severed.into(),
             };
             let step = match result {
                 Ok(step) => step,
                 Err(error) => {
                     *held = Some(unit);
-                    return if self.orders.gate.is_closed() { End::Severed } else { End::Failed(error) };
+                    return if self.orders.gate.is_closed() { End::Severed(None) } else { End::Failed(error) };
                 }
             };
             self.report(state_of(target)).await;
@@ -263,7 +281,7 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            () = gate.closed() => Err(End::Severed),
+            () = gate.closed() => Err(End::Severed(None)),
             () = stopping.cancelled() => Err(End::Stopped),
             changed = target.changed() => changed.map_err(|_| End::Stopped),
             () = until_changed(go) => Ok(()),

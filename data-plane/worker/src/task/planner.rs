@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use data_plane_connector_api::{
     ConnectError, Connector, ConnectorContext, Factory, OffsetReader, Plugin, PluginMetrics,
 };
+use data_plane_core::activity::Stage;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::activity::SharedActivity;
 use super::offset_store::{OffsetStore, StoreReader};
 use super::source_context::UnpublishedMetrics;
 use super::unit::{Step, Unit};
@@ -56,6 +58,7 @@ impl ConnectorContext for Context {
 pub(super) struct PlannerUnit {
     plugin: Arc<Plugin>,
     spec: TaskSpec,
+    activity: SharedActivity,
     max_tasks: usize,
     context: Arc<Context>,
     store: Option<Arc<dyn OffsetStore>>,
@@ -68,6 +71,7 @@ impl PlannerUnit {
     pub(super) fn new(
         plugin: &Arc<Plugin>,
         spec: TaskSpec,
+        activity: SharedActivity,
         store: Option<Arc<dyn OffsetStore>>,
     ) -> Result<Self, ConnectError> {
         let max_tasks = max_tasks(&spec.connector_config)?;
@@ -84,6 +88,7 @@ impl PlannerUnit {
         Ok(Self {
             plugin: Arc::clone(plugin),
             spec,
+            activity,
             max_tasks,
             context: Arc::new(context),
             store,
@@ -95,7 +100,7 @@ impl PlannerUnit {
 
     fn plan(&mut self) -> Result<(), ConnectError> {
         let Some(connector) = &mut self.connector else { return Ok(()) };
-        let mut configs = connector.task_configs(self.max_tasks)?;
+        let mut configs = self.activity.during(Stage::TaskConfigs, || connector.task_configs(self.max_tasks))?;
         if configs.len() > self.max_tasks {
             let text = format!(
                 "The connector {} has generated {} tasks, which is greater than {}, the maximum number of tasks it is \
@@ -134,20 +139,22 @@ impl PlannerUnit {
 
     fn start_connector(&mut self) -> Result<(), ConnectError> {
         if let Some(store) = &self.store {
-            store.read_to_end(Instant::now() + super::offset_store::READ_TIMEOUT)?;
+            let deadline = Instant::now() + super::offset_store::READ_TIMEOUT;
+            self.activity.during(Stage::ReadOffsets, || store.read_to_end(deadline))?;
         }
         let (Factory::Source { connector: make, .. } | Factory::Sink { connector: make, .. }) = &self.plugin.factory
         else {
             return Err(ConnectError::connect("the plugin is neither a source nor a sink connector"));
         };
         let connector = self.connector.insert(make());
-        connector.start(Arc::clone(&self.context) as Arc<dyn ConnectorContext>, &self.spec.connector_config)?;
+        let context = Arc::clone(&self.context) as Arc<dyn ConnectorContext>;
+        self.activity.during(Stage::Start, || connector.start(context, &self.spec.connector_config))?;
         self.plan()
     }
 
     fn stop_connector(&mut self) {
         if let Some(mut connector) = self.connector.take() {
-            connector.stop();
+            self.activity.during(Stage::Stop, || connector.stop());
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::blocking::Abandoned;
 use super::counters::Counters;
 use super::gate::Deadline;
-use super::offset_store::{FileOffsetStore, KafkaOffsetStore, OffsetStore};
+use super::offset_store::{FileOffsetStore, KafkaOffsetStore, OffsetStore, READ_TIMEOUT};
 use super::settings::{OffsetStorage, WorkerSettings};
 
 /// How long a client may take to find its broker.
@@ -22,15 +22,16 @@ const MAX_IDLE_STORES: usize = 8;
 /// Threads in plugin calls of severed units that may exist before further units are refused.
 pub(super) const MAX_ABANDONED: usize = 64;
 
-/// A store, and the settings that it was opened by.
-type OpenStore = (Arc<WorkerSettings>, Arc<dyn OffsetStore>);
-
+/// A cluster's store.
 #[derive(Default)]
-struct Stores {
-    open: Vec<OpenStore>,
-    /// The latest failure to open one: it answers all who were waiting for it.
-    failed: Option<(Arc<WorkerSettings>, Instant, ConnectError)>,
+struct Slot {
+    store: Option<Arc<dyn OffsetStore>>,
+    /// The latest failure to open it for a unit: it answers all who were waiting for it.
+    failed: Option<(Instant, ConnectError)>,
 }
+
+/// By the settings that it is opened by. Its lock is held while it is opened, so that it is opened once.
+type Stores = Vec<(Arc<WorkerSettings>, Arc<Mutex<Slot>>)>;
 
 fn is_same_store(one: &WorkerSettings, other: &WorkerSettings) -> bool {
     one.offset_storage == other.offset_storage && one.internal_clients() == other.internal_clients()
@@ -44,7 +45,7 @@ pub struct Runtime {
     pub(super) deadline: Deadline,
     /// What the tasks have done.
     pub counters: Counters,
-    stores: Mutex<Stores>,
+    stores: parking_lot::Mutex<Stores>,
 }
 
 impl Runtime {
@@ -56,7 +57,7 @@ impl Runtime {
             deadline,
             abandoned: Abandoned::default(),
             counters: Counters::default(),
-            stores: Mutex::default(),
+            stores: parking_lot::Mutex::default(),
         })
     }
 
@@ -76,33 +77,73 @@ impl Runtime {
     /// When the topic cannot be created or read, or the file cannot be read.
     pub async fn offset_store(&self, settings: &Arc<WorkerSettings>) -> Result<Arc<dyn OffsetStore>, ConnectError> {
         let asked = Instant::now();
-        // Held while a store is opened, so that it is opened once. The wait is bounded by the client's timeouts.
-        let mut stores = self.stores.lock().await;
-        if let Some((_, store)) = stores.open.iter().find(|(known, _)| is_same_store(known, settings)) {
-            return Ok(Arc::clone(store));
-        }
-        if let Some((known, when, error)) = &stores.failed
+        let slot = self.slot(settings);
+        // The wait is bounded by the client's timeouts.
+        let mut slot = slot.lock().await;
+        if let Some((when, error)) = &slot.failed
             && *when >= asked
-            && is_same_store(known, settings)
         {
             return Err(error.clone());
         }
-        while stores.open.len() >= MAX_IDLE_STORES {
-            let Some(idle) = stores.open.iter().position(|(_, store)| Arc::strong_count(store) == 1) else { break };
-            super::blocking::release(stores.open.swap_remove(idle));
+        let opened = self.open(settings, &mut slot).await;
+        slot.failed = opened.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        opened
+    }
+
+    /// Opens stores, and reads them to their ends, before a unit needs them: one after the other, as many as are kept
+    /// open while nobody uses them. What fails is opened when a unit needs it.
+    pub async fn warm_up(&self, all: Vec<Arc<WorkerSettings>>) {
+        for settings in all.iter().take(MAX_IDLE_STORES) {
+            let slot = self.slot(settings);
+            let opened = self.open(settings, &mut *slot.lock().await).await;
+            let read = match opened {
+                Ok(store) => {
+                    let read = move || store.read_to_end(Instant::now() + READ_TIMEOUT);
+                    tokio::task::spawn_blocking(read).await.unwrap_or(Ok(()))
+                }
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(()) => tracing::debug!(settings = %settings.id, "the offsets store is open"),
+                Err(error) => {
+                    tracing::info!(settings = %settings.id, %error, "the offsets store is opened when it is needed")
+                }
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        settings: &Arc<WorkerSettings>,
+        slot: &mut Slot,
+    ) -> Result<Arc<dyn OffsetStore>, ConnectError> {
+        if let Some(store) = &slot.store {
+            return Ok(Arc::clone(store));
         }
         let (broker, wanted) = (Arc::clone(&self.broker), Arc::clone(settings));
         let opened = tokio::task::spawn_blocking(move || open_store(&*broker, &wanted)).await;
-        match opened.map_err(|_| ConnectError::retriable("the worker is shutting down"))? {
-            Ok(store) => {
-                stores.open.push((Arc::clone(settings), Arc::clone(&store)));
-                Ok(store)
-            }
-            Err(error) => {
-                stores.failed = Some((Arc::clone(settings), Instant::now(), error.clone()));
-                Err(error)
-            }
+        let store = opened.map_err(|_| ConnectError::retriable("the worker is shutting down"))??;
+        slot.store = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn slot(&self, settings: &Arc<WorkerSettings>) -> Arc<Mutex<Slot>> {
+        let mut stores = self.stores.lock();
+        if let Some((_, slot)) = stores.iter().find(|(known, _)| is_same_store(known, settings)) {
+            return Arc::clone(slot);
         }
+        // Nobody else has an idle one, or its store.
+        let is_idle = |slot: &Arc<Mutex<Slot>>| {
+            let store = slot.try_lock().ok().map(|slot| slot.store.as_ref().map_or(1, Arc::strong_count));
+            Arc::strong_count(slot) == 1 && store == Some(1)
+        };
+        while stores.len() >= MAX_IDLE_STORES {
+            let Some(idle) = stores.iter().position(|(_, slot)| is_idle(slot)) else { break };
+            super::blocking::release(stores.swap_remove(idle));
+        }
+        let slot = Arc::<Mutex<Slot>>::default();
+        stores.push((Arc::clone(settings), Arc::clone(&slot)));
+        slot
     }
 }
 

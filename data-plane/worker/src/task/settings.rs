@@ -7,6 +7,8 @@ use std::time::Duration;
 use data_plane_broker::ClientConfig;
 use data_plane_core::client_overrides::{OverridePolicy, POLICY_KEY};
 
+use crate::unit_policy::UnitPolicy;
+
 /// A property that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("worker property {key}: {reason}")]
@@ -70,6 +72,9 @@ impl WorkerSettings {
         let bootstrap_servers = required(raw, "bootstrap.servers", "give a comma-separated list of host:port")?;
         for key in ["key.converter", "value.converter"] {
             required(raw, key, "give a converter's class name")?;
+        }
+        if let Some((key, reason)) = UnitPolicy::problem(raw) {
+            return Err(SettingError { key, reason });
         }
         let override_policy = OverridePolicy::from_worker_properties(raw)
             .map_err(|error| SettingError { key: POLICY_KEY.to_owned(), reason: error.to_string() })?;
@@ -207,6 +212,11 @@ mod tests {
         let mut raw = properties(&[("offset.storage.topic", "o"), ("offset.flush.interval.ms", "soon")]);
         assert_eq!(WorkerSettings::parse("default", &raw).unwrap_err().key, "offset.flush.interval.ms");
         raw.remove("offset.flush.interval.ms");
+        raw.insert("ferry.restart.backoff.ms".to_owned(), "0".to_owned());
+        let error = WorkerSettings::parse("default", &raw).unwrap_err();
+        assert_eq!(error.key, "ferry.restart.backoff.ms");
+        assert!(error.reason.contains("Value must be at least 1"), "{error}");
+        raw.remove("ferry.restart.backoff.ms");
         raw.remove("offset.storage.topic");
         assert_eq!(WorkerSettings::parse("default", &raw).unwrap_err().key, "offset.storage.topic");
         raw.insert(POLICY_KEY.to_owned(), "Some".to_owned());

@@ -6,7 +6,7 @@ mod dead_letters;
 mod incoming;
 mod membership;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,13 @@ use data_plane_broker::{
 use data_plane_connector_api::{
     ConnectError, ErrantRecordReporter, Outcome, SinkTask, SinkTaskContext, TopicPartition,
 };
+use data_plane_core::activity::{Pending, Stage};
 use data_plane_record::RecordBatch;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::dead_letters::{Failures, Reporter};
+use super::activity::SharedActivity;
 use super::counters::TaskCounters;
 use super::gate::Gate;
 use super::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
@@ -53,6 +55,9 @@ const LETTER_WAIT: Duration = Duration::from_millis(20);
 /// For a commit, a seek, a read of committed offsets.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Between looks at how far behind the task is, while it works.
+const LOOK_AT_LAG: Duration = Duration::from_millis(500);
+
 /// Positions shown at most.
 const MAX_SHOWN: usize = 100;
 
@@ -68,6 +73,7 @@ struct Reached {
 
 pub(super) struct SinkUnit {
     gate: Arc<Gate>,
+    activity: SharedActivity,
     broker: Arc<dyn Broker>,
     client: ClientConfig,
     subscription: Subscription,
@@ -97,7 +103,13 @@ pub(super) struct SinkUnit {
     /// The commit waits for dead letters: nothing is fetched until it is done, or there would always be others on their way.
     is_commit_held: bool,
     is_started: bool,
+    /// Partitions that the task wants to be left alone.
+    paused: BTreeSet<TopicPartition>,
+    /// Records behind, when last looked.
+    lag: u64,
+    looked: Instant,
     records: u64,
+    commits: u64,
     bytes: u64,
     sampled: u64,
     /// Of failures besides what the pipeline counts, as last seen.
@@ -107,7 +119,7 @@ pub(super) struct SinkUnit {
 impl SinkUnit {
     pub(super) fn new(
         runtime: &Runtime,
-        gate: Arc<Gate>,
+        (gate, activity): (Arc<Gate>, SharedActivity),
         task: Box<dyn SinkTask>,
         spec: TaskSpec,
         config: LiveConfig,
@@ -136,6 +148,7 @@ impl SinkUnit {
         });
         Ok(Self {
             gate,
+            activity,
             broker: Arc::clone(&runtime.broker),
             client,
             subscription: clients::subscription(&spec.connector_config)?,
@@ -157,7 +170,11 @@ impl SinkUnit {
             next_commit: Instant::now() + spec.settings.offset_flush_interval,
             is_commit_held: false,
             is_started: false,
+            paused: BTreeSet::new(),
+            lag: 0,
+            looked: Instant::now(),
             records: 0,
+            commits: 0,
             bytes: 0,
             sampled: 0,
             counts: ErrorCounts::default(),
@@ -201,7 +218,10 @@ impl SinkUnit {
     fn convert(&mut self) -> Result<(), ConnectError> {
         self.convert_again = None;
         let incoming = self.shared.incoming.lock();
-        if let Flow::Wait(pause) = self.pipeline.run(&*incoming, &mut self.batch, now_ms()) {
+        let run = || self.pipeline.run(&*incoming, &mut self.batch, now_ms());
+        let flow = self.activity.during(Stage::Convert, run);
+        self.activity.retries(Stage::Convert, flow.is_retry());
+        if let Flow::Wait(pause) = flow {
             self.convert_again = Some(Instant::now() + pause);
             return Ok(());
         }
@@ -212,6 +232,7 @@ impl SinkUnit {
             let Outcome::Failed(failure) = outcome else { continue };
             let failure = failures.masked(failure);
             if failures.report(&incoming, row, &failure, Duration::ZERO)?.is_none() {
+                self.activity.retries(Stage::DeadLetters, true);
                 (self.settled, self.convert_again) = (row, Some(Instant::now() + LETTER_WAIT));
                 return Ok(());
             }
@@ -226,6 +247,7 @@ impl SinkUnit {
             }
         }
         drop((incoming, failures));
+        self.activity.retries(Stage::DeadLetters, false);
         let rows = self.rows;
         self.batch.retain(|row| row < rows && outcomes[row].is_ok());
         self.put()
@@ -235,7 +257,9 @@ impl SinkUnit {
         if self.gate.is_closed() {
             return Err(ConnectError::retriable("the task's lease has ended"));
         }
-        match self.task.put(&self.batch) {
+        let put = self.activity.during(Stage::Put, || self.task.put(&self.batch));
+        self.activity.retries(Stage::Put, put.is_err());
+        match put {
             Ok(()) => {
                 // The task may have swallowed what its reports told it.
                 self.shared.failures.lock().check_tolerance()?;
@@ -298,7 +322,11 @@ impl SinkUnit {
             self.seek(&BrokerPartition::new(name.topic, name.partition), offset)?;
         }
         for (name, is_pause) in pauses {
-            let partition = BrokerPartition::new(name.topic, name.partition);
+            let partition = BrokerPartition::new(Arc::clone(&name.topic), name.partition);
+            match is_pause {
+                true => drop(self.paused.insert(name)),
+                false => drop(self.paused.remove(&name)),
+            }
             let consumer = self.consumer()?;
             if is_pause { consumer.pause(&partition) } else { consumer.resume(&partition) }
         }
@@ -307,21 +335,20 @@ impl SinkUnit {
         }
         Ok(())
     }
-}
 
-impl Unit for SinkUnit {
-    fn start(&mut self) -> Result<(), ConnectError> {
-        self.is_started = true;
-        self.task.start(Arc::clone(&self.context) as Arc<dyn SinkTaskContext>, &self.spec.task_config)?;
-        let failed = |error| broker_error("Making the task's consumer failed", &error);
-        let mut consumer = self.broker.group_consumer(&self.client, &self.subscription).map_err(failed)?;
-        consumer.connect(CONNECT_TIMEOUT).map_err(failed)?;
-        self.consumer_wake = consumer.waker();
-        self.consumer = Some(consumer);
-        Ok(())
+    /// What is there to be read waits, unless the task wants it so. What the task holds back from its commits is its own affair.
+    fn note_progress(&mut self, is_resting: bool) {
+        // Nobody looks again while the task rests: what was behind before may have been read since.
+        if self.looked.elapsed() >= LOOK_AT_LAG || (is_resting && self.lag > 0) {
+            self.looked = Instant::now();
+            self.lag = self.consumer.as_ref().and_then(|consumer| consumer.lag()).unwrap_or(0);
+        }
+        // Behind the last record of a partition there may be the mark of a transaction, which nobody is given.
+        let is_waiting = self.lag > self.reached.len() as u64 && self.paused.is_empty();
+        self.activity.note(self.records + self.commits, is_waiting.then_some(Pending::Input(self.lag)));
     }
 
-    fn step(&mut self, target: Target) -> Result<Step, ConnectError> {
+    fn work_for_a_slice(&mut self, target: Target) -> Result<Step, ConnectError> {
         let end = Instant::now() + SLICE;
         let is_running = target == Target::Running;
         loop {
@@ -366,6 +393,27 @@ impl Unit for SinkUnit {
             }
         }
     }
+}
+
+impl Unit for SinkUnit {
+    fn start(&mut self) -> Result<(), ConnectError> {
+        self.is_started = true;
+        let context = Arc::clone(&self.context) as Arc<dyn SinkTaskContext>;
+        self.activity.during(Stage::Start, || self.task.start(context, &self.spec.task_config))?;
+        let _connecting = self.activity.enter(Stage::Connect);
+        let failed = |error| broker_error("Making the task's consumer failed", &error);
+        let mut consumer = self.broker.group_consumer(&self.client, &self.subscription).map_err(failed)?;
+        consumer.connect(CONNECT_TIMEOUT).map_err(failed)?;
+        self.consumer_wake = consumer.waker();
+        self.consumer = Some(consumer);
+        Ok(())
+    }
+
+    fn step(&mut self, target: Target) -> Result<Step, ConnectError> {
+        let step = self.work_for_a_slice(target);
+        self.note_progress(matches!(step, Ok(Step::Wait(_))));
+        step
+    }
 
     fn stop(&mut self, deadline: Instant) {
         if let Err(error) = self.finish(deadline) {
@@ -373,7 +421,7 @@ impl Unit for SinkUnit {
             tracing::warn!(connector = %self.spec.connector, %error, "finishing a sink task failed");
         }
         if self.is_started {
-            self.task.stop();
+            self.activity.during(Stage::Stop, || self.task.stop());
         }
     }
 

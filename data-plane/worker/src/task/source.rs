@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use data_plane_broker::{Delivery, Producer, TopicHandle};
 use data_plane_connector_api::{ConnectError, OffsetReader, Poll, SourceTask, SourceTaskContext, SourceTaskControl};
 use data_plane_core::acks::{Acks, Ticket};
+use data_plane_core::activity::{Pending, Stage};
 use data_plane_core::backoff::{Backoff, BackoffPolicy};
 use data_plane_record::RecordBatch;
 use tokio::sync::Notify;
@@ -26,6 +27,7 @@ use self::dead_letters::SourceDeadLetters;
 use self::partitions::{Mark, SourcePartitions};
 use self::sending::Sending;
 use self::topics::TopicCreation;
+use super::activity::SharedActivity;
 use super::counters::TaskCounters;
 use super::gate::Gate;
 use super::offset_store::{OffsetStore, READ_TIMEOUT, StoreReader};
@@ -64,6 +66,7 @@ const POLL_BACKOFF: BackoffPolicy = BackoffPolicy {
 
 pub(super) struct SourceUnit {
     gate: Arc<Gate>,
+    activity: SharedActivity,
     task: Box<dyn SourceTask>,
     control: Arc<dyn SourceTaskControl>,
     wants_record_acks: bool,
@@ -124,7 +127,7 @@ enum Work {
 impl SourceUnit {
     pub(super) fn new(
         runtime: &Runtime,
-        gate: Arc<Gate>,
+        (gate, activity): (Arc<Gate>, SharedActivity),
         task: Box<dyn SourceTask>,
         spec: TaskSpec,
         config: LiveConfig,
@@ -146,6 +149,7 @@ impl SourceUnit {
         });
         Ok(Self {
             gate,
+            activity,
             control: task.control(),
             wants_record_acks: task.wants_record_acks(),
             task,
@@ -196,6 +200,7 @@ impl SourceUnit {
             if !error.retriable {
                 return Err(error);
             }
+            self.activity.retries(Stage::Poll, true);
             let pause = self.poll_backoff.after_failure(self.polled_well_since.elapsed());
             let error = self.context.config.masks().error(error);
             tracing::warn!(connector = %self.spec.connector, %error, ?pause, "poll failed; it is called again");
@@ -208,7 +213,10 @@ impl SourceUnit {
         if !self.has_room() {
             return Ok(Work::Full);
         }
-        let polled = self.task.poll(&mut self.batch);
+        let polled = self.activity.during(Stage::Poll, || self.task.poll(&mut self.batch));
+        if polled.is_ok() {
+            self.activity.retries(Stage::Poll, false);
+        }
         self.pipeline.begin(&self.batch);
         self.dead_letters.keep(&self.batch);
         self.stage = BatchStage::Pipeline;
@@ -248,16 +256,22 @@ impl SourceUnit {
     /// Brings the batch on its way to the producer; `None` when all of it is there.
     fn hand_over(&mut self) -> Result<Option<Work>, ConnectError> {
         if self.stage == BatchStage::Pipeline {
-            if let Flow::Wait(pause) = self.pipeline.run(&mut self.batch, now_ms()) {
+            let run = || self.pipeline.run(&mut self.batch, now_ms());
+            let flow = self.activity.during(Stage::Convert, run);
+            self.activity.retries(Stage::Convert, flow.is_retry());
+            if let Flow::Wait(pause) = flow {
                 return Ok(Some(self.rest(pause)));
             }
             self.stage = BatchStage::Converted;
         }
         if self.stage == BatchStage::Converted {
-            let Self { sending, batch, pipeline, producer, creation, partitions, acks, .. } = self;
+            let Self { sending, batch, pipeline, producer, creation, partitions, acks, activity, .. } = self;
             let outcomes = (pipeline.outcomes(), pipeline.rows().len());
             let until = Instant::now() + SLICE;
-            match sending.begin(batch, outcomes, &mut **producer, creation, (partitions, acks), until) {
+            let begin = || sending.begin(batch, outcomes, &mut **producer, creation, (partitions, acks), until);
+            let begun = activity.during(Stage::Topics, begin);
+            activity.retries(Stage::Topics, begun.is_err());
+            match begun {
                 Ok(true) => self.stage = BatchStage::Sending,
                 Ok(false) => return Ok(Some(Work::More)),
                 Err(error) if error.retriable => {
@@ -280,25 +294,18 @@ impl SourceUnit {
         let wait = if has_uncommitted { wanted.min(until_commit) } else { wanted };
         Step::Wait(wait.min(LONGEST_WAIT))
     }
-}
 
-impl Unit for SourceUnit {
-    fn start(&mut self) -> Result<(), ConnectError> {
-        self.store.read_to_end(Instant::now() + READ_TIMEOUT)?;
-        let later = self.store.highest_epoch(&self.spec.connector).filter(|later| *later > self.spec.epoch);
-        if let Some((incarnation, counter)) = later {
-            self.later_epoch = later;
-            return Err(ConnectError::retriable(format!(
-                "the offsets of {} were written under epoch {incarnation}.{counter}, later than this task's: the control \
-                 plane's store was restored or emptied since; its incarnation is raised, and the task starts again",
-                self.spec.connector
-            )));
-        }
-        let context = Arc::clone(&self.context) as Arc<dyn SourceTaskContext>;
-        self.task.start(context, &self.spec.task_config)
+    fn note_progress(&self) {
+        let (records, offsets) = (self.acks.unfinished() as u64, self.committing.under_way() as u64);
+        let pending = match (records, offsets) {
+            (0, 0) => None,
+            (0, offsets) => Some(Pending::Offsets(offsets)),
+            (records, _) => Some(Pending::Records(records)),
+        };
+        self.activity.note(self.acks.finished() + self.committing.count() as u64, pending);
     }
 
-    fn step(&mut self, target: Target) -> Result<Step, ConnectError> {
+    fn work_for_a_slice(&mut self, target: Target) -> Result<Step, ConnectError> {
         let end = Instant::now() + SLICE;
         self.take_deliveries(Duration::ZERO)?;
         loop {
@@ -328,14 +335,39 @@ impl Unit for SourceUnit {
             }
         }
     }
+}
+
+impl Unit for SourceUnit {
+    fn start(&mut self) -> Result<(), ConnectError> {
+        let deadline = Instant::now() + READ_TIMEOUT;
+        self.activity.during(Stage::ReadOffsets, || self.store.read_to_end(deadline))?;
+        let later = self.store.highest_epoch(&self.spec.connector).filter(|later| *later > self.spec.epoch);
+        if let Some((incarnation, counter)) = later {
+            self.later_epoch = later;
+            return Err(ConnectError::retriable(format!(
+                "the offsets of {} were written under epoch {incarnation}.{counter}, later than this task's: the control \
+                 plane's store was restored or emptied since; its incarnation is raised, and the task starts again",
+                self.spec.connector
+            )));
+        }
+        let context = Arc::clone(&self.context) as Arc<dyn SourceTaskContext>;
+        self.activity.during(Stage::Start, || self.task.start(context, &self.spec.task_config))
+    }
+
+    fn step(&mut self, target: Target) -> Result<Step, ConnectError> {
+        let step = self.work_for_a_slice(target);
+        self.note_progress();
+        step
+    }
 
     fn stop(&mut self, deadline: Instant) {
-        self.control.stop();
-        if let Err(error) = self.finish(deadline) {
+        self.activity.during(Stage::Stop, || self.control.stop());
+        let activity = self.activity.clone();
+        if let Err(error) = activity.during(Stage::Drain, || self.finish(deadline)) {
             let error = self.context.config.masks().error(error);
             tracing::warn!(connector = %self.spec.connector, %error, "finishing a source task failed");
         }
-        self.task.stop();
+        self.activity.during(Stage::Stop, || self.task.stop());
     }
 
     fn take_events(&mut self, events: &mut Vec<TaskEvent>) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use data_plane_broker::TopicPartition as BrokerPartition;
 use data_plane_connector_api::{ConnectError, OffsetAndMetadata, SinkOffsets, TopicPartition};
+use data_plane_core::activity::Stage;
 
 use super::{REQUEST_TIMEOUT, Reached, SinkUnit, api_partition};
 use crate::task::runtime::broker_error;
@@ -34,7 +35,9 @@ impl SinkUnit {
         {
             let mut failures = self.shared.failures.lock();
             failures.check_tolerance()?;
-            self.is_commit_held = !failures.flush(letters_timeout)?;
+            let flushed = self.activity.during(Stage::DeadLetters, || failures.flush(letters_timeout))?;
+            self.is_commit_held = !flushed;
+            self.activity.retries(Stage::DeadLetters, !flushed);
             if self.is_commit_held {
                 self.next_commit = Instant::now() + LETTERS_RETRY;
                 if closing.is_some() {
@@ -43,7 +46,9 @@ impl SinkUnit {
                 return Ok(());
             }
         }
-        let safe = match self.task.pre_commit(&current) {
+        let safe = self.activity.during(Stage::Flush, || self.task.pre_commit(&current));
+        self.activity.retries(Stage::Flush, safe.is_err());
+        let safe = match safe {
             Ok(safe) => safe,
             Err(error) => {
                 let error = self.context.config.masks().error(error);
@@ -69,12 +74,15 @@ impl SinkUnit {
             return Ok(());
         }
         let Some(consumer) = &mut self.consumer else { return Ok(()) };
+        let _entered = self.activity.enter(Stage::Commit);
         let committed = match self.gate.pass(|| consumer.start_commit(offsets)) {
             None => return Err(ConnectError::retriable("the task's lease has ended")),
             Some(started) => started.and_then(|()| consumer.finish_commit(REQUEST_TIMEOUT)),
         };
+        self.activity.retries(Stage::Commit, committed.is_err());
         match committed {
             Ok(()) => {
+                self.commits += 1;
                 for (partition, offset) in offsets {
                     if let Some(reached) = self.reached.get_mut(&api_partition(partition)) {
                         reached.committed = Some(*offset);
@@ -117,9 +125,11 @@ impl SinkUnit {
             false => self.commit(None, left().min(REQUEST_TIMEOUT)),
         };
         let open: Vec<TopicPartition> = std::mem::take(&mut self.reached).into_keys().collect();
-        let closed = if open.is_empty() { Ok(()) } else { self.task.close(&open) };
+        let closed =
+            if open.is_empty() { Ok(()) } else { self.activity.during(Stage::Close, || self.task.close(&open)) };
         if let Some(mut consumer) = self.consumer.take()
-            && let Err(error) = consumer.close(left().max(Duration::from_millis(100)))
+            && let Err(error) =
+                self.activity.during(Stage::Drain, || consumer.close(left().max(Duration::from_millis(100))))
         {
             tracing::warn!(connector = %self.spec.connector, %error, "closing the consumer failed");
         }

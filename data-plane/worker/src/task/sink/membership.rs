@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use data_plane_broker::{BrokerError, ConsumerEvent, TopicPartition as BrokerPartition};
 use data_plane_connector_api::{ConnectError, TopicPartition};
+use data_plane_core::activity::Stage;
 
 use super::{REQUEST_TIMEOUT, Reached, SinkUnit, api_partition, api_partitions};
 use crate::task::runtime::broker_error;
@@ -36,7 +37,7 @@ impl SinkUnit {
         }
         *self.context.assignment.lock() = self.reached.keys().cloned().collect();
         if !opened.is_empty() {
-            self.task.open(&opened)?;
+            self.activity.during(Stage::Open, || self.task.open(&opened))?;
         }
         let mut starts = Vec::with_capacity(partitions.len());
         {
@@ -51,8 +52,10 @@ impl SinkUnit {
 
     fn close(&mut self, partitions: &[BrokerPartition], closing: &[TopicPartition]) -> Result<(), ConnectError> {
         self.reached.retain(|partition, _| !closing.contains(partition));
+        self.paused.retain(|partition| !closing.contains(partition));
         *self.context.assignment.lock() = self.reached.keys().cloned().collect();
-        let closed = if closing.is_empty() { Ok(()) } else { self.task.close(closing) };
+        let closed =
+            if closing.is_empty() { Ok(()) } else { self.activity.during(Stage::Close, || self.task.close(closing)) };
         let consumer = self.consumer()?;
         consumer
             .acknowledge_revoke(partitions)
@@ -64,6 +67,7 @@ impl SinkUnit {
     /// A batch that waits may hold rows of partitions that are gone, or rewound: reads them anew where they are still held.
     pub(super) fn drop_waiting_batch(&mut self) -> Result<(), ConnectError> {
         let waits = (self.put_again.take(), self.convert_again.take());
+        [Stage::Put, Stage::Convert].into_iter().for_each(|stage| self.activity.retries(stage, false));
         if waits == (None, None) {
             return Ok(());
         }

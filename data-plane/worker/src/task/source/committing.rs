@@ -54,6 +54,11 @@ impl Committing {
         !self.under_way.is_empty()
     }
 
+    /// Offsets whose delivery reports are not in.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Offsets committed since the start.
     pub(super) fn count(&self) -> usize {
         self.count

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use data_plane_broker::{BrokerError, Delivered};
 use data_plane_connector_api::{ConnectError, Failure, ProducedTo, RecordAck};
 use data_plane_core::acks::Ticket;
+use data_plane_core::activity::Stage;
 use data_plane_record::{SourceOffset, SourcePartition};
 
 use super::{BatchStage, FATAL_LETTER, FULL_WAIT, SourceUnit};
@@ -22,6 +23,7 @@ impl SourceUnit {
     }
 
     fn settle(&mut self) -> Result<(), ConnectError> {
+        let _entered = (!self.deliveries.is_empty()).then(|| self.activity.enter(Stage::Acknowledge));
         let mut failure = None;
         let mut deliveries = std::mem::take(&mut self.deliveries);
         for delivery in deliveries.drain(..) {
@@ -139,8 +141,8 @@ impl SourceUnit {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), ConnectError> {
-        let Self { committing, acks, partitions, store, producer, gate, .. } = self;
-        committing.begin(acks, partitions, &**store, &mut **producer, gate)?;
+        let Self { committing, acks, partitions, store, producer, gate, activity, .. } = self;
+        activity.during(Stage::Commit, || committing.begin(acks, partitions, &**store, &mut **producer, gate))?;
         self.settle()
     }
 

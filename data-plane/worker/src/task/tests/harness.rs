@@ -14,9 +14,9 @@ use super::troubles::{Touchy, TroubledBroker, Troubles};
 use crate::task::{Deadline, RunState, Runtime, Target, TaskEvent, TaskHandle, TaskSpec, WorkerSettings, spawn};
 
 /// Everything must happen within this time.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub(super) type Config = BTreeMap<String, String>;
+pub(crate) type Config = BTreeMap<String, String>;
 
 pub(super) fn config(lines: &[(&str, &str)]) -> Config {
     lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -37,12 +37,12 @@ impl PluginSource for Scripted {
 }
 
 /// A worker with one connector class.
-pub(super) struct Worker {
-    pub(super) broker: MemoryBroker,
+pub(crate) struct Worker {
+    pub(crate) broker: MemoryBroker,
     pub(super) troubles: Arc<Troubles>,
     pub(super) touchy: Arc<Touchy>,
-    pub(super) runtime: Arc<Runtime>,
-    pub(super) settings: Config,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) settings: Config,
 }
 
 impl Worker {
@@ -94,6 +94,7 @@ impl Worker {
             epoch: (1, 1),
             target: Target::Running,
             outlives_lease: false,
+            severable: true,
         }
     }
 
@@ -111,7 +112,7 @@ impl Worker {
     }
 
     /// Appends records to partition 0 of a topic.
-    pub(super) fn append(&self, topic: &str, values: &[&str]) {
+    pub(crate) fn append(&self, topic: &str, values: &[&str]) {
         self.broker.create_topic(topic, 1);
         let mut producer = self.broker.producer(&ClientConfig::new()).unwrap();
         let topic = producer.topic(topic).unwrap();
@@ -128,7 +129,7 @@ impl Worker {
 /// A spawned unit with what it has reported.
 pub(super) struct Unit {
     pub(super) handle: TaskHandle,
-    events: mpsc::Receiver<TaskEvent>,
+    pub(super) events: mpsc::Receiver<TaskEvent>,
     pub(super) go: watch::Sender<bool>,
     seen: Vec<TaskEvent>,
 }
@@ -179,7 +180,7 @@ impl Unit {
 }
 
 /// Waits for a condition.
-pub(super) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while !is_so() {
         assert!(tokio::time::Instant::now() < deadline, "not so in time: {what}");

@@ -15,20 +15,20 @@ use super::harness::{Unit, Worker, eventually};
 use crate::task::{RunState, Target};
 
 #[derive(Default)]
-pub(super) struct Script {
-    pub(super) values: Mutex<Vec<String>>,
-    pub(super) calls: Mutex<Vec<String>>,
+pub(crate) struct Script {
+    pub(crate) values: Mutex<Vec<String>>,
+    pub(crate) calls: Mutex<Vec<String>>,
     /// Raised by the next puts, the last first.
-    pub(super) refusals: Mutex<Vec<ConnectError>>,
+    pub(crate) refusals: Mutex<Vec<ConnectError>>,
     /// Values that no put takes for now.
-    pub(super) refused: Mutex<Vec<String>>,
-    pub(super) fails_flush: AtomicBool,
+    pub(crate) refused: Mutex<Vec<String>>,
+    pub(crate) fails_flush: AtomicBool,
     /// Called with each batch before it is taken.
-    pub(super) on_put: Mutex<Option<OnPut>>,
+    pub(crate) on_put: Mutex<Option<OnPut>>,
 }
 
 /// What a test does within `put`.
-pub(super) type OnPut = Box<dyn FnMut(&RecordBatch, &dyn SinkTaskContext) -> Result<(), ConnectError> + Send>;
+pub(crate) type OnPut = Box<dyn FnMut(&RecordBatch, &dyn SinkTaskContext) -> Result<(), ConnectError> + Send>;
 
 struct NoConnector;
 
@@ -106,7 +106,7 @@ impl SinkTask for Collector {
     }
 }
 
-pub(super) fn worker() -> (Worker, Arc<Script>) {
+pub(crate) fn worker() -> (Worker, Arc<Script>) {
     let script = Arc::new(Script::default());
     let shared = Arc::clone(&script);
     let factory = Factory::Sink {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use data_plane_broker::memory::MemoryBroker;
 use data_plane_broker::{
-    Admin, Broker, BrokerError, ClientConfig, Delivery, GroupConsumer, LogReader, NewTopic, OnLogRecord, ProduceError,
-    ProduceRow, Producer, Subscription, TopicHandle,
+    Admin, Broker, BrokerError, ClientConfig, Delivered, Delivery, GroupConsumer, LogReader, NewTopic, OnLogRecord,
+    ProduceError, ProduceRow, Producer, Subscription, TopicHandle,
 };
 use data_plane_connector_api::{ConfigDef, ConnectError, Factory, PerRecord, RecordTransform, Verdict};
 use data_plane_record::{OpenRecord, Side, Value};
@@ -98,6 +98,8 @@ pub(super) struct Troubles {
     pub(super) longest: Mutex<BTreeMap<String, usize>>,
     /// Deliveries fail.
     pub(super) failing: Mutex<BTreeMap<String, BrokerError>>,
+    /// Deliveries are reported only once a topic is not here any more.
+    pub(super) silent: Mutex<BTreeSet<String>>,
     /// The buffer is full so many times.
     pub(super) full: Mutex<BTreeMap<String, usize>>,
     /// Creation fails with these, the last first.
@@ -118,7 +120,8 @@ pub(super) struct TroubledBroker {
 impl Broker for TroubledBroker {
     fn producer(&self, config: &ClientConfig) -> Result<Box<dyn Producer>, BrokerError> {
         let (inner, troubles) = (self.memory.producer(config)?, Arc::clone(&self.troubles));
-        Ok(Box::new(TroubledProducer { inner, troubles, topics: Vec::new(), lost: Vec::new() }))
+        let (topics, lost, silenced) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Box::new(TroubledProducer { inner, troubles, topics, lost, silenced }))
     }
 
     fn group_consumer(
@@ -149,6 +152,16 @@ struct TroubledProducer {
     troubles: Arc<Troubles>,
     topics: Vec<String>,
     lost: Vec<Delivery>,
+    /// By topic.
+    silenced: Vec<(String, Delivery)>,
+}
+
+impl TroubledProducer {
+    fn report(&mut self, out: &mut Vec<Delivery>) {
+        out.append(&mut self.lost);
+        let silent = self.troubles.silent.lock();
+        out.extend(self.silenced.extract_if(.., |(topic, _)| !silent.contains(topic)).map(|(_, delivery)| delivery));
+    }
 }
 
 impl Producer for TroubledProducer {
@@ -179,20 +192,25 @@ impl Producer for TroubledProducer {
             self.waker().notify_one();
             return Ok(());
         }
+        if self.troubles.silent.lock().contains(topic) {
+            let result = Ok(Delivered { partition: 0, offset: 0 });
+            self.silenced.push((topic.clone(), Delivery { opaque: row.opaque, result }));
+            return Ok(());
+        }
         self.inner.produce(row)
     }
 
     fn poll(&mut self, timeout: Duration, out: &mut Vec<Delivery>) -> Result<(), BrokerError> {
-        out.append(&mut self.lost);
+        self.report(out);
         self.inner.poll(timeout, out)
     }
 
     fn in_flight(&self) -> usize {
-        self.lost.len() + self.inner.in_flight()
+        self.lost.len() + self.silenced.len() + self.inner.in_flight()
     }
 
     fn flush(&mut self, timeout: Duration, out: &mut Vec<Delivery>) -> Result<bool, BrokerError> {
-        out.append(&mut self.lost);
+        self.report(out);
         self.inner.flush(timeout, out)
     }
 
