@@ -100,13 +100,10 @@ fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) 
             }
             continue;
         }
-        if worker.incarnation < world.incarnation() {
-            plan.expire.push(*id);
-            continue;
-        }
+        let is_void = worker.incarnation < world.incarnation();
         let silent_since = world.beats.get(id).map_or(world.timers_since, |beat| beat.since);
         let due = (silent_since + policy.lease_ttl).max(settled_at);
-        if now < due {
+        if !is_void && now < due {
             plan.look_again(due);
         } else if leader.is_none_or(|leader| worker.counts_on(leader)) {
             plan.expire.push(*id);

@@ -8,7 +8,7 @@ use crate::{
         ConnectorName, ConnectorUid, Epoch, Generation, Namespace, ReplicaId, Revision, SettingsId, Unit, UnitKind,
         WorkerId,
     },
-    incarnation::{Rewound, StoreIdentity},
+    incarnation::StoreIdentity,
     keys::{Entry, Key},
     lease::Owner,
     placement::PlacementRules,
@@ -94,8 +94,9 @@ pub struct World {
     pub mass_loss: Option<MassLoss>,
     /// The latest moment at which workers of an older incarnation may have been told that they are void.
     pub voided_at: Option<Monotonic>,
-    /// What this replica knows of the store being older than it was; see [`crate::incarnation`].
-    pub rewound: Rewound,
+    /// The store was seen to be older than it was, when this was the highest incarnation known: a higher one is needed. See
+    /// [`crate::incarnation`].
+    pub went_back_from: Option<u32>,
     /// Raised by every change but heartbeats and statuses: while it stands, only time can make something to do.
     pub structure: u64,
     /// What the units of each connector should be running; follows connectors, task sets and settings.
@@ -168,7 +169,6 @@ impl World {
             (Key::Epoch, Entry::Epoch(value)) => {
                 if value.incarnation > self.incarnation() {
                     self.voided_at = Some(now);
-                    self.rewound = Rewound::default();
                 }
                 self.epoch = Some(Stored { value, revision });
             }
@@ -218,13 +218,14 @@ impl World {
 
     /// Takes the whole store anew, as of `revision`. Heartbeats start anew too: silence before now proves nothing.
     pub fn reset(&mut self, entries: Vec<(Key, Entry, Revision)>, revision: Revision, now: Monotonic) {
-        let rewound = Rewound { went_back: self.rewound.went_back || revision < self.revision, ..self.rewound };
-        let known_incarnation = self.incarnation();
+        // Where another replica has raised the incarnation above this already, it is not to be raised again.
+        let went_back_from = self.went_back_from.max((revision < self.revision).then(|| self.incarnation()));
         *self = World {
             timers_since: now,
             read_at: Some(now),
             held_at: self.held_at,
             structure: self.structure + 1,
+            went_back_from,
             ..World::default()
         };
         // Workers first: their heartbeats are known by them.
@@ -236,8 +237,6 @@ impl World {
         // What was just read is no event: nobody has just been told anything, unless this observer cannot know.
         let incarnation = self.incarnation();
         self.voided_at = self.workers.values().any(|worker| worker.value.incarnation < incarnation).then_some(now);
-        // Where another replica has raised the incarnation already, it is not to be raised again.
-        self.rewound = if incarnation > known_incarnation { Rewound::default() } else { rewound };
         self.revision = self.revision.max(revision);
     }
 

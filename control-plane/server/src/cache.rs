@@ -110,6 +110,11 @@ impl Cache {
         self.progress.send_replace(progress);
     }
 
+    /// Something else than the store has changed the World: whoever waits for steps looks again.
+    pub fn touched(&self) {
+        self.progress.send_modify(|_| {});
+    }
+
     /// How far it is.
     pub fn progress(&self) -> Progress {
         *self.progress.borrow()

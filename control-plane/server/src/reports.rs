@@ -5,7 +5,7 @@ use control_plane_core::{
     connector::{Config, TargetState},
     ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
-    lease::Owner,
+    lease::{GrantState, Owner},
     status::{PluginError, RecentFailure, RunState, Standstill, UnitStatus},
     task::{TASK_SET_LIMIT_BYTES, TaskSet},
     time::Wall,
@@ -128,6 +128,19 @@ impl Reports {
         self.under_grant(worker, unit, epoch, |_, owner| {
             let guard = Compare::Unchanged(Key::Owner(unit), owner.revision);
             Step::Store(Txn::new().when(guard).delete(Key::Owner(unit)))
+        })
+        .await
+    }
+
+    /// A grant is to be replaced by one under a higher epoch.
+    pub async fn take_back(&self, worker: WorkerId, unit: Unit, epoch: Epoch) -> Result<Verdict, StoreError> {
+        self.under_grant(worker, unit, epoch, |_, owner| {
+            if owner.value.state == GrantState::Revoking {
+                return Step::Done(Verdict::Accepted);
+            }
+            let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
+            let guard = Compare::Unchanged(Key::Owner(unit), owner.revision);
+            Step::Store(Txn::new().when(guard).put(Key::Owner(unit), encode(&revoking)))
         })
         .await
     }

@@ -69,6 +69,8 @@ pub struct Listening {
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Largest message to a worker, as workers take it: a whole document has all of its units' configs.
 const MAX_MESSAGE_TO_WORKER_BYTES: usize = 256 << 20;
+/// Pause before missing settings are stored again.
+const SETTINGS_AGAIN: Duration = Duration::from_secs(1);
 /// How long open requests may take once the process is asked to end.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long the store may take to be read at the start.
@@ -130,7 +132,8 @@ pub async fn run(
             read.map_err(|_| anyhow!("the store was not read within {} s", FIRST_READ.as_secs()))?;
         }
     }
-    store_settings(&*store, &cache, settings).await?;
+    store_settings(&*store, &cache, settings.clone()).await?;
+    let keeping_settings = tokio::spawn(keep_settings(store.clone(), cache.clone(), settings));
     let worker_listener = bind(workers, "--worker-listen").await?;
 
     let space = SpaceView::default();
@@ -193,6 +196,7 @@ pub async fn run(
         let _ = tokio::time::timeout(CLOSING, listeners).await;
     }
     watching_space.abort();
+    keeping_settings.abort();
     hub.abort();
     // Nobody waits for this leader's session to run out.
     leaving.leave().await;
@@ -236,6 +240,22 @@ async fn store_settings(store: &dyn Store, cache: &Cache, properties: Config) ->
         }
     }
     Err(anyhow!("the settings are being changed by others again and again"))
+}
+
+/// A store that was emptied has no settings: a replica that runs on stores its own again. What is there stays as it is.
+async fn keep_settings(store: Arc<dyn Store>, cache: Cache, properties: Config) {
+    let mut progress = cache.subscribe();
+    while progress.wait_for(|progress| progress.live).await.is_ok() {
+        let is_missing = !cache.world().settings.contains_key(&SettingsId::default());
+        if is_missing && let Err(error) = store_settings(&*store, &cache, properties.clone()).await {
+            tracing::warn!(%error, "the settings could not be stored again");
+            tokio::time::sleep(SETTINGS_AGAIN).await;
+            continue;
+        }
+        if progress.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn serve_workers(

@@ -15,6 +15,7 @@ use crate::{
 use control_plane_api::service::Position;
 use control_plane_core::{
     ids::{Epoch, Instance, ReplicaId, Revision, SettingsId, Unit, UnitKind, WorkerId},
+    incarnation::LaterEpoch,
     keys::{Key, encode},
     policy::Policy,
     status::{PluginError, RECENT_FAILURES_LIMIT, RecentFailure, RunState, SHORT_TEXT_LIMIT, Standstill},
@@ -160,6 +161,7 @@ impl WorkerSessions {
             replicas: Some(replica_list(&world)),
             settings: Some(settings_list(&world)),
             address: self.address.clone(),
+            incarnation: world.incarnation(),
         }
     }
 
@@ -179,15 +181,7 @@ impl WorkerSessions {
             Err(reason) => return Ok(Registered::Refused(reason)),
         };
         let id = entry.id;
-        let seen = Revision(hello.revision as i64);
-        if self.cache.world().revision < seen && self.reports.store.present().await?.1 < seen {
-            self.has_forgotten(Epoch::default());
-        }
-        for held in &hello.held {
-            if let Some((unit, epoch)) = unit_epoch(held.unit.clone(), held.epoch) {
-                self.shown(|world| world.has_forgotten(unit, epoch).then_some(epoch)).await?;
-            }
-        }
+        self.look_at_what_it_saw(hello).await?;
         for _ in 0..5 {
             let known = self.cache.world().workers.get(&id).map(|stored| stored.value.clone());
             match known {
@@ -221,33 +215,54 @@ impl WorkerSessions {
         Err(StoreError::Unavailable("the worker could not be registered".to_owned()))
     }
 
-    /// A worker showed a grant: if this replica, brought up to date, does not know of it, the store has forgotten it.
-    async fn shown(&self, forgotten: impl Fn(&World) -> Option<Epoch> + Send) -> Result<(), StoreError> {
-        let look = || forgotten(&self.cache.world());
-        if look().is_some() {
+    /// A worker shows what it was told: if this replica, brought up to date, does not know of it, the store has forgotten it.
+    async fn look_at_what_it_saw(&self, hello: &wire::Hello) -> Result<(), StoreError> {
+        let seen = Revision(hello.revision as i64);
+        let held: Vec<(Unit, Epoch)> =
+            hello.held.iter().filter_map(|held| unit_epoch(held.unit.clone(), held.epoch)).collect();
+        let is_unknown = |world: &World| held.iter().any(|(unit, epoch)| world.has_forgotten(*unit, *epoch));
+        if self.cache.world().revision < seen && self.reports.store.present().await?.1 < seen {
             self.cache.up_to_date(&*self.reports.store).await?;
-            if let Some(epoch) = look() {
-                self.has_forgotten(epoch);
+            self.has_forgotten(hello.incarnation);
+        }
+        if is_unknown(&self.cache.world()) {
+            self.cache.up_to_date(&*self.reports.store).await?;
+            if is_unknown(&self.cache.world()) {
+                self.has_forgotten(held.iter().map(|(_, epoch)| epoch.incarnation).max().unwrap_or_default());
             }
         }
         Ok(())
     }
 
-    fn has_forgotten(&self, epoch: Epoch) {
-        tracing::error!(%epoch, "the store has forgotten what a worker was told; was it restored from a backup, or emptied?");
-        self.cache.write().world().saw_epoch(epoch);
-        // The leader's loop looks again.
-        self.cache.advanced(self.cache.progress());
+    fn has_forgotten(&self, incarnation: u32) {
+        let is_news = self.cache.write().world().saw_forgotten(incarnation);
+        if is_news {
+            tracing::error!(
+                incarnation,
+                "the store has forgotten what a worker was told; was it restored from a backup, or emptied?"
+            );
+            // The leader's loop looks again.
+            self.cache.touched();
+        }
     }
 
     /// A unit found a later epoch than its grant's: nobody has been granted it since, if its own grant stands.
-    async fn epoch_seen(&self, seen: wire::EpochSeen) -> Result<(), StoreError> {
+    async fn epoch_seen(&self, worker: WorkerId, seen: wire::EpochSeen) -> Result<(), StoreError> {
         let (Some((unit, granted)), Some(later)) = (unit_epoch(seen.unit, seen.epoch), seen.seen.map(core_epoch))
         else {
             return Ok(());
         };
-        let stands = |world: &World| world.owners.get(&unit).is_some_and(|owner| owner.value.epoch == granted);
-        self.shown(|world| (stands(world) && later > granted).then_some(later)).await
+        self.cache.up_to_date(&*self.reports.store).await?;
+        let meaning = self.cache.world().what_of_later(unit, granted, later, seen.stored);
+        match meaning {
+            LaterEpoch::IsNothing => {}
+            LaterEpoch::IsForgotten => self.has_forgotten(later.incarnation),
+            LaterEpoch::IsPassed => {
+                tracing::warn!(%unit, %granted, %later, "its offsets were stored under a later epoch: it is granted anew");
+                self.reports.take_back(worker, unit, granted).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
@@ -329,7 +344,7 @@ impl WorkerSessions {
                     (known.sequence, stored.map(|found| if found { Verdict::Accepted } else { Verdict::Void }))
                 }
                 FromWorker::EpochSeen(seen) => {
-                    self.note(worker, self.epoch_seen(seen).await.map(|()| true));
+                    self.note(worker, self.epoch_seen(worker, seen).await.map(|()| true));
                     continue;
                 }
                 FromWorker::Goodbye(_) => {

@@ -30,6 +30,8 @@ pub struct Hello {
     pub known: BTreeSet<String>,
     /// The newest revision that it was told of.
     pub revision: i64,
+    /// The incarnation in its first Welcome.
+    pub incarnation: u32,
 }
 
 /// A worker's words.
@@ -61,7 +63,16 @@ pub enum Report {
     /// The replicas that the worker counts on.
     KnownReplicas(BTreeSet<String>),
     /// An epoch that was found above a grant's.
-    EpochSeen(Unit, Epoch, Epoch),
+    EpochSeen(EpochSeen),
+}
+
+/// A unit, its grant, what was found, and whether that was found where it stores its offsets.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochSeen {
+    pub unit: Unit,
+    pub granted: Epoch,
+    pub later: Epoch,
+    pub is_stored: bool,
 }
 
 impl fmt::Display for Report {
@@ -71,7 +82,9 @@ impl fmt::Display for Report {
             Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
             Report::TaskSet(uid, epoch, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
             Report::KnownReplicas(known) => write!(f, "counts on {known:?}"),
-            Report::EpochSeen(unit, epoch, seen) => write!(f, "{unit} under {epoch} found {seen}"),
+            Report::EpochSeen(EpochSeen { unit, granted, later, .. }) => {
+                write!(f, "{unit} under {granted} found {later}")
+            }
         }
     }
 }
@@ -80,7 +93,7 @@ impl fmt::Display for Report {
 #[derive(Debug, Clone)]
 pub enum ToWorker {
     /// The session is open.
-    Welcome { address: String, lease_ms: u64, replicas: Vec<String> },
+    Welcome { address: String, lease_ms: u64, replicas: Vec<String>, incarnation: u32 },
     /// A heartbeat was stored, or cannot be.
     Ack { number: u64, hold: bool },
     /// What to hold.

@@ -448,7 +448,8 @@ impl Sim {
         if !self.links.get(&link).is_some_and(|open| open.replica_open) {
             return;
         }
-        let welcome = ToWorker::Welcome { address: address(index), lease_ms: 1300, replicas: self.replica_list(index) };
+        let (replicas, incarnation) = (self.replica_list(index), self.replicas[index].world.incarnation());
+        let welcome = ToWorker::Welcome { address: address(index), lease_ms: 1300, replicas, incarnation };
         self.send_to_worker(link, welcome);
         if let Some(old) = self.replicas[index].sessions.insert(worker, link) {
             self.close_by_replica(old);

@@ -5,7 +5,7 @@ mod runner;
 mod units;
 
 use crate::{
-    messages::{Report, ToReplica, ToWorker, Work, core_epoch, unit_of},
+    messages::{EpochSeen, Report, ToReplica, ToWorker, Work, core_epoch, unit_of},
     mutation::Mutation,
     say,
     sim::{Sim, To, What},
@@ -99,6 +99,8 @@ pub struct Worker {
     dialling: BTreeSet<Name>,
     /// The addresses that replicas list themselves under, by dialled name.
     aliases: BTreeMap<Name, String>,
+    /// The store's, in its first Welcome.
+    store_incarnation: u32,
     /// The replica that acknowledged last.
     acknowledging: Option<String>,
     next_heartbeat: u64,
@@ -134,6 +136,7 @@ impl Worker {
             configured: BTreeSet::new(),
             dialling: BTreeSet::new(),
             aliases: BTreeMap::new(),
+            store_incarnation: 0,
             acknowledging: None,
             next_heartbeat: 0,
             is_urgent: false,
@@ -275,9 +278,12 @@ impl Sim {
         };
         session.heard = now;
         match message {
-            ToWorker::Welcome { address, lease_ms, replicas } => {
+            ToWorker::Welcome { address, lease_ms, replicas, incarnation } => {
                 let is_first = !self.workers[index].is_connected();
                 let worker = &mut self.workers[index];
+                if worker.aliases.is_empty() {
+                    worker.store_incarnation = incarnation;
+                }
                 if let Some(session) = worker.sessions.get_mut(&name) {
                     session.is_welcome = true;
                     session.listed_as.clone_from(&address);
@@ -455,8 +461,9 @@ impl Sim {
             Order::Stop(unit, epoch) => self.end_unit(index, (unit, epoch), false),
             Order::Sever(unit, epoch) => self.end_unit(index, (unit, epoch), true),
             Order::ReportLater(unit, epoch, seen) => {
-                let report = Report::EpochSeen(unit_of(&unit), core_epoch(epoch), core_epoch(seen));
-                self.workers[index].reports.push((Topic::EpochSeen, None), report);
+                let (granted, later) = (core_epoch(epoch), core_epoch(seen));
+                let seen = EpochSeen { unit: unit_of(&unit), granted, later, is_stored: false };
+                self.workers[index].reports.push((Topic::EpochSeen, Some((unit, epoch))), Report::EpochSeen(seen));
             }
             Order::ReportEnded(unit, epoch, _) => {
                 self.forget_unit(index, &(unit.clone(), epoch));

@@ -137,6 +137,11 @@ impl<O: Clone> Acks<O> {
         !self.advanced.is_empty()
     }
 
+    /// The partitions that [`Acks::take_advanced`] would give.
+    pub fn advanced(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        self.advanced.iter().copied()
+    }
+
     /// Watermarks that moved since the last call, in the order in which they first did.
     pub fn take_advanced(&mut self) -> Vec<(PartitionId, O)> {
         let partitions = &mut self.partitions;

@@ -68,7 +68,9 @@ impl OffsetKey {
 /// The key of a source partition.
 #[must_use]
 pub fn key_bytes(connector: &str, partition: Option<&OffsetMap>) -> Vec<u8> {
-    let mut out = key_prefix(connector);
+    let mut out = vec![b'['];
+    jackson::write_string(connector, &mut out);
+    out.push(b',');
     match partition {
         Some(partition) => write_map(partition, &mut out),
         None => out.extend_from_slice(b"null"),
@@ -82,15 +84,6 @@ pub fn key_bytes(connector: &str, partition: Option<&OffsetMap>) -> Vec<u8> {
 pub fn value_bytes(offset: &OffsetMap) -> Vec<u8> {
     let mut out = Vec::new();
     write_map(offset, &mut out);
-    out
-}
-
-/// What the keys of all of a connector's source partitions begin with.
-#[must_use]
-pub fn key_prefix(connector: &str) -> Vec<u8> {
-    let mut out = vec![b'['];
-    jackson::write_string(connector, &mut out);
-    out.push(b',');
     out
 }
 

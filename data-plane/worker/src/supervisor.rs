@@ -299,7 +299,13 @@ impl Supervisor {
         tracing::info!(replica = %address, id = %welcome.replica_id, "session opened");
         self.lease.set_length(Duration::from_millis(welcome.lease_ms.into()));
         self.heartbeat_interval = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms).max(10));
-        self.hello.send_modify(|hello| hello.registered = true);
+        self.hello.send_modify(|hello| {
+            // Later ones may tell of an incarnation that this worker has not lived under: it is about to hear that it is void.
+            if !hello.registered {
+                hello.incarnation = welcome.incarnation;
+            }
+            hello.registered = true;
+        });
         self.lease.renamed(&address, &welcome.address);
         self.aliases.insert(address.clone(), welcome.address.clone());
         if self.sessions.is_empty() {
@@ -429,16 +435,17 @@ impl Supervisor {
                 self.units.forget(&unit, epoch);
                 self.reports.push(ReportKey::Ended(unit, epoch), ToReplica::UnitEnded(ended));
             }
-            Order::ReportLater(unit, epoch, seen) => self.epoch_seen(&unit, epoch, seen),
+            Order::ReportLater(unit, epoch, seen) => self.epoch_seen(&unit, epoch, seen, false),
         }
     }
 
     /// Said each time anew, and not kept: it is found again.
-    fn epoch_seen(&self, unit: &UnitName, epoch: Epoch, seen: Epoch) {
+    fn epoch_seen(&self, unit: &UnitName, epoch: Epoch, seen: Epoch, stored: bool) {
         let seen = wire::EpochSeen {
             unit: Some(convert::wire_unit(unit)),
             epoch: Some(convert::wire_epoch(epoch)),
             seen: Some(convert::wire_epoch(seen)),
+            stored,
         };
         self.send_to_one(ToReplica::EpochSeen(seen));
     }
@@ -465,7 +472,7 @@ impl Supervisor {
                 }
             }
             TaskEvent::LaterEpoch((incarnation, counter)) => {
-                self.epoch_seen(&unit, epoch, Epoch { incarnation, counter });
+                self.epoch_seen(&unit, epoch, Epoch { incarnation, counter }, true);
             }
             TaskEvent::Progress { records, bytes, positions, lag } => {
                 self.units.progressed(&unit, epoch, records);

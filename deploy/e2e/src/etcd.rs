@@ -1,8 +1,9 @@
 //! A single etcd server, and a cluster of several.
 
-use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -24,6 +25,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 pub struct Etcd {
     process: Process,
     port: u16,
+    peer_port: u16,
     folder: TempDir,
 }
 
@@ -58,7 +60,7 @@ impl Etcd {
         for (name, value) in variables {
             spec = spec.env(name, value);
         }
-        Ok(Self { process: Process::start(spec)?, port, folder })
+        Ok(Self { process: Process::start(spec)?, port, peer_port, folder })
     }
 
     /// Asked, not read from its log: versions say it in different words.
@@ -82,7 +84,57 @@ impl Etcd {
 
     /// Whether a text is anywhere in what it has written to disk, its log included.
     pub fn has_stored(&self, text: &str) -> Result<bool> {
-        holds(&self.folder.path().join("data"), text.as_bytes())
+        holds(&self.data(), text.as_bytes())
+    }
+
+    /// Ends it, copies its data, and starts it again: a backup of the simplest kind.
+    pub fn back_up(&mut self, copy: &Path) -> Result<()> {
+        self.process.kill()?;
+        copy_folder(&self.data(), copy)?;
+        self.restart()
+    }
+
+    /// Ends it and puts a copy in the place of its data; None: nothing at all. It is to be restarted.
+    pub fn replace_data(&mut self, copy: Option<&Path>) -> Result<()> {
+        self.process.kill()?;
+        fs::remove_dir_all(self.data())?;
+        copy.map_or(Ok(()), |copy| copy_folder(copy, &self.data()))
+    }
+
+    /// A snapshot of what it has now, by etcdctl.
+    pub fn save_snapshot(&self, file: &Path) -> Result<()> {
+        let etcdctl = etcdctl();
+        run(Command::new(&etcdctl).env("ETCDCTL_API", "3").args(["--endpoints", &self.endpoint()]).args([
+            "snapshot".as_ref(),
+            "save".as_ref(),
+            file.as_os_str(),
+        ]))
+    }
+
+    /// Ends it and restores a snapshot as etcd's manual says: into a new cluster of one. It is to be restarted. False: there
+    /// is no program that can, which is etcdutl (named by `FERRY_ETCDUTL`, or beside etcdctl), or an etcdctl before 3.6.
+    pub fn restore_snapshot(&mut self, file: &Path) -> Result<bool> {
+        let etcdctl = etcdctl();
+        let etcdutl = env::var_os("FERRY_ETCDUTL").map_or_else(|| etcdctl.with_file_name("etcdutl"), PathBuf::from);
+        let program = if etcdutl.is_file() { etcdutl } else { etcdctl };
+        let help = Command::new(&program).env("ETCDCTL_API", "3").args(["snapshot", "restore", "--help"]).output()?;
+        if !String::from_utf8_lossy(&help.stdout).contains("--data-dir") {
+            return Ok(false);
+        }
+        self.replace_data(None)?;
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let restore = [file.as_os_str(), "--name".as_ref(), "local".as_ref(), "--data-dir".as_ref()];
+        run(Command::new(&program)
+            .env("ETCDCTL_API", "3")
+            .args(["snapshot", "restore"])
+            .args(restore)
+            .arg(self.data())
+            .args(["--initial-cluster", &format!("local={peer}"), "--initial-advertise-peer-urls", &peer]))?;
+        Ok(true)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Starts it again (killed before, if it still runs) on the same data and ports, and waits until it serves.
@@ -142,12 +194,36 @@ impl EtcdCluster {
     }
 }
 
+/// `FERRY_ETCDCTL`, or the one on the path.
+fn etcdctl() -> PathBuf {
+    env::var_os("FERRY_ETCDCTL").map_or_else(|| PathBuf::from("etcdctl"), PathBuf::from)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &target)?,
+            false => drop(fs::copy(entry.path(), target)?),
+        }
+    }
+    Ok(())
+}
+
 fn holds(folder: &Path, text: &[u8]) -> Result<bool> {
-    for entry in std::fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_there = match path.is_dir() {
             true => holds(&path, text)?,
-            false => std::fs::read(&path)?.windows(text.len()).any(|window| window == text),
+            false => fs::read(&path)?.windows(text.len()).any(|window| window == text),
         };
         if is_there {
             return Ok(true);

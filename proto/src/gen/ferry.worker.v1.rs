@@ -183,6 +183,9 @@ pub struct Hello {
     /// date, was restored from a backup.
     #[prost(uint64, tag = "18")]
     pub revision: u64,
+    /// The incarnation in its first Welcome: where the store's is higher, what the worker saw is known to be past.
+    #[prost(uint32, tag = "19")]
+    pub incarnation: u32,
 }
 /// The addresses of all replicas that the worker was configured with or told of, as they list themselves where it knows.
 /// It goes on without an acknowledgement only while each of them answers HOLD or refuses the connection; so a leader that
@@ -196,8 +199,9 @@ pub struct KnownReplicas {
     #[prost(string, repeated, tag = "2")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A unit found a later epoch than its own grant's where it stores its offsets, or its worker held it under a later one. If
-/// the grant still stands, the control plane's store has forgotten the later one.
+/// A unit found a later epoch than its own grant's: readers would take what it writes for old. Nothing, unless the grant still
+/// stands. Then the control plane's store has forgotten the later one, if the worker held the unit under it, or if the store
+/// has not come so far; otherwise the unit is granted anew, under an epoch above it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EpochSeen {
     /// The unit.
@@ -209,6 +213,9 @@ pub struct EpochSeen {
     /// What it found.
     #[prost(message, optional, tag = "3")]
     pub seen: ::core::option::Option<Epoch>,
+    /// Found where it stores its offsets, and not because the worker held it.
+    #[prost(bool, tag = "4")]
+    pub stored: bool,
 }
 /// A plugin of the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -451,6 +458,9 @@ pub struct Welcome {
     /// The replica's own address as it stands in the list, by whichever address it was reached.
     #[prost(string, tag = "7")]
     pub address: ::prost::alloc::string::String,
+    /// The store's incarnation.
+    #[prost(uint32, tag = "8")]
+    pub incarnation: u32,
 }
 /// The replicas' worker listeners.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

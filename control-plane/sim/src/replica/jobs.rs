@@ -4,7 +4,7 @@
 use super::{Waiting, address};
 use crate::{
     etcd::{Answer, Outcome, Request},
-    messages::{Hello, Report, ToReplica, ToWorker},
+    messages::{EpochSeen, Hello, Report, ToReplica, ToWorker},
     mutation::Mutation,
     say,
     sim::{Sim, To, What},
@@ -12,6 +12,7 @@ use crate::{
 use control_plane_core::{
     connector::{Connector, DeletedConnector, TargetState},
     ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
+    incarnation::LaterEpoch,
     keys::{Key, encode},
     lease::{GrantState, Owner},
     status::UnitStatus,
@@ -134,9 +135,10 @@ impl Sim {
             if !job.is_fresh {
                 return self.catch_up(index, id, job);
             }
-            say!(self, "r{index}: {forgotten} was shown, and is not known");
-            self.replicas[index].world.saw_epoch(forgotten);
-            self.leader_progress(index);
+            if self.replicas[index].world.saw_forgotten(forgotten) {
+                say!(self, "r{index}: a later store of incarnation {forgotten} was shown");
+                self.leader_progress(index);
+            }
         }
         let step = decide(&self.replicas[index].world, &mut job, self.mutation, self.now, uid);
         match step {
@@ -260,17 +262,17 @@ impl Sim {
     }
 }
 
-/// A grant that the message tells of, and the view does not know.
-fn forgotten(world: &World, kind: &Kind, present: i64) -> Option<Epoch> {
+/// The incarnation of what the message tells of, and the view does not know.
+fn forgotten(world: &World, kind: &Kind, present: i64) -> Option<u32> {
     match kind {
         Kind::Register { hello, .. } => {
+            let is_behind = present < hello.revision && hello.incarnation >= world.incarnation();
             let unknown = hello.held.iter().filter(|(unit, epoch)| world.has_forgotten(*unit, *epoch));
-            let is_behind = present < hello.revision;
-            unknown.map(|(_, epoch)| *epoch).max().or(is_behind.then(Epoch::default))
+            unknown.map(|(_, epoch)| epoch.incarnation).max().max(is_behind.then_some(hello.incarnation))
         }
-        Kind::Report { report: Report::EpochSeen(unit, granted, seen), .. } => {
-            let stands = world.owners.get(unit).is_some_and(|owner| owner.value.epoch == *granted);
-            (stands && seen > granted).then_some(*seen)
+        Kind::Report { report: Report::EpochSeen(seen), .. } => {
+            let meaning = world.what_of_later(seen.unit, seen.granted, seen.later, seen.is_stored);
+            (meaning == LaterEpoch::IsForgotten).then_some(seen.later.incarnation)
         }
         _ => None,
     }
@@ -357,8 +359,7 @@ fn report_step(
         Report::State(unit, epoch, _) | Report::Ended(unit, epoch) => (*unit, *epoch),
         Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
         Report::KnownReplicas(known) => return known_replicas_step(world, worker, known),
-        // Was noted when the view had caught up.
-        Report::EpochSeen(..) => return Step::Done,
+        Report::EpochSeen(EpochSeen { unit, granted, .. }) => (*unit, *granted),
     };
     if mutation == Some(Mutation::IgnoreEpochOfEnds)
         && let (Report::Ended(..), Some(owner)) = (report, world.owners.get(&unit))
@@ -397,7 +398,19 @@ fn report_step(
             }
             Report::Ended(unit, _) => ended(*unit, owner),
             Report::TaskSet(uid, _, tasks) => task_set(world, *uid, tasks.clone(), owner, has_caught_up),
-            Report::KnownReplicas(_) | Report::EpochSeen(..) => Step::Done,
+            // Where the store has forgotten it, that was noted when the view had caught up.
+            Report::EpochSeen(seen) => {
+                let meaning = world.what_of_later(seen.unit, seen.granted, seen.later, seen.is_stored);
+                if meaning != LaterEpoch::IsPassed || owner.value.state == GrantState::Revoking {
+                    return Step::Done;
+                }
+                let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
+                let key = Key::Owner(unit);
+                Step::Store(
+                    Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).put(key, encode(&revoking)),
+                )
+            }
+            Report::KnownReplicas(_) => Step::Done,
         },
         Some(owner) if owner.value.epoch > epoch => Step::Done,
         _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,

@@ -88,6 +88,7 @@ impl Sim {
             is_registered: !worker.aliases.is_empty(),
             held: worker.holdings.held().into_iter().map(|(unit, epoch)| (unit_of(&unit), core_epoch(epoch))).collect(),
             revision: worker.holdings.seen(),
+            incarnation: worker.store_incarnation,
             known: worker.lease.known().map(str::to_owned).collect(),
         };
         self.send_to_replica(link, ToReplica::Hello(hello));

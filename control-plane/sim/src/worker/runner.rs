@@ -6,7 +6,7 @@
 use super::RunnerKey;
 use crate::{
     kafka::{OffsetRecord, TaskKey},
-    messages::{Report, core_epoch, unit_of},
+    messages::{EpochSeen, Report, core_epoch, unit_of},
     mutation::Mutation,
     sim::{CALM_AT, Sim, To, What},
     worker::{Topic, units::Held},
@@ -233,10 +233,9 @@ impl Sim {
                 if let Some(seen) = seen.filter(|seen| *seen > core_epoch(key.1)) {
                     // What it would write, readers would not take for the newest.
                     runner.is_refused = true;
-                    let worker = &mut self.workers[index];
-                    worker
-                        .reports
-                        .push((Topic::EpochSeen, None), Report::EpochSeen(unit_of(&key.0), core_epoch(key.1), seen));
+                    let (unit, granted) = (unit_of(&key.0), core_epoch(key.1));
+                    let found = EpochSeen { unit, granted, later: seen, is_stored: true };
+                    self.workers[index].reports.push((Topic::EpochSeen, Some(key.clone())), Report::EpochSeen(found));
                     self.trace.count("later epochs found");
                     return;
                 }

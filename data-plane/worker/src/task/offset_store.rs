@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use data_plane_connector_api::{ConnectError, OffsetReader};
 use data_plane_core::offsets;
 use data_plane_record::{SourceOffset, SourcePartition};
+use parking_lot::Mutex;
 
 pub use file::FileOffsetStore;
 pub use kafka::KafkaOffsetStore;
@@ -48,9 +49,8 @@ pub trait OffsetStore: Send + Sync {
     /// Where offsets are to be written.
     fn destination(&self) -> Destination<'_>;
 
-    /// The highest epoch, (incarnation, counter), that one of a connector's offsets was written under; None where none
-    /// are kept.
-    fn highest_epoch(&self, _connector: &str) -> Option<(u32, u64)> {
+    /// The epoch, (incarnation, counter), that a key's newest value was written under; None where there is none.
+    fn epoch_of(&self, _key: &[u8]) -> Option<(u32, u64)> {
         None
     }
 
@@ -65,18 +65,38 @@ pub trait OffsetStore: Send + Sync {
 pub(super) struct StoreReader {
     connector: String,
     store: Arc<dyn OffsetStore>,
+    /// The highest that an offset which was read was written under.
+    epoch: Mutex<Option<(u32, u64)>>,
 }
 
 impl StoreReader {
     pub(super) fn new(connector: &str, store: Arc<dyn OffsetStore>) -> Self {
-        Self { connector: connector.to_owned(), store }
+        Self { connector: connector.to_owned(), store, epoch: Mutex::default() }
     }
+
+    /// The highest epoch of the offsets that were read so far.
+    pub(super) fn highest_epoch(&self) -> Option<(u32, u64)> {
+        *self.epoch.lock()
+    }
+}
+
+/// The offsets of a task that were written under a later epoch than its own: its own would be taken for old.
+pub(super) fn later_epoch((incarnation, counter): (u32, u64), connector: &str) -> ConnectError {
+    ConnectError::retriable(format!(
+        "offsets of {connector} were written under epoch {incarnation}.{counter}, which is later than this task's: the \
+         control plane's store was restored or emptied since, or another task has left them; the task starts again under \
+         a later one"
+    ))
 }
 
 impl OffsetReader for StoreReader {
     fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<SourceOffset>>, ConnectError> {
         let offset = |partition: &SourcePartition| {
             let key = offsets::key_bytes(&self.connector, Some(partition));
+            // A removed one, too, was removed under an epoch.
+            let mut highest = self.epoch.lock();
+            *highest = (*highest).max(self.store.epoch_of(&key));
+            drop(highest);
             let Some(value) = self.store.get(&key) else { return Ok(None) };
             offsets::parse_value(&value).map_err(|error| {
                 let key = String::from_utf8_lossy(&key);

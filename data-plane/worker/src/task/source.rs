@@ -30,7 +30,7 @@ use self::topics::TopicCreation;
 use super::activity::SharedActivity;
 use super::counters::TaskCounters;
 use super::gate::Gate;
-use super::offset_store::{OffsetStore, READ_TIMEOUT, StoreReader};
+use super::offset_store::{OffsetStore, READ_TIMEOUT, StoreReader, later_epoch};
 use super::runtime::{CONNECT_TIMEOUT, Runtime, broker_error};
 use super::source_context::SourceContext;
 use super::unit::{Interrupt, Step, Unit};
@@ -71,6 +71,8 @@ pub(super) struct SourceUnit {
     control: Arc<dyn SourceTaskControl>,
     wants_record_acks: bool,
     context: Arc<SourceContext>,
+    /// As the task has it.
+    reader: Arc<StoreReader>,
     store: Arc<dyn OffsetStore>,
     spec: TaskSpec,
     number: u32,
@@ -142,9 +144,10 @@ impl SourceUnit {
         let mut producer = runtime.broker.producer(&client).map_err(failed)?;
         producer.connect(CONNECT_TIMEOUT).map_err(failed)?;
         let dead_letters = SourceDeadLetters::new(runtime, &spec, number, &mut *producer)?;
+        let reader = Arc::new(StoreReader::new(&spec.connector, Arc::clone(&store)));
         let context = Arc::new(SourceContext {
             config,
-            reader: Arc::new(StoreReader::new(&spec.connector, Arc::clone(&store))) as Arc<dyn OffsetReader>,
+            reader: Arc::clone(&reader) as Arc<dyn OffsetReader>,
             wake: Arc::new(Notify::new()),
         });
         Ok(Self {
@@ -154,6 +157,7 @@ impl SourceUnit {
             wants_record_acks: task.wants_record_acks(),
             task,
             context,
+            reader,
             store,
             number,
             pipeline,
@@ -217,6 +221,7 @@ impl SourceUnit {
         if polled.is_ok() {
             self.activity.retries(Stage::Poll, false);
         }
+        self.refuse_later(self.reader.highest_epoch())?;
         self.pipeline.begin(&self.batch);
         self.dead_letters.keep(&self.batch);
         self.stage = BatchStage::Pipeline;
@@ -237,6 +242,17 @@ impl SourceUnit {
             (None, None) => Work::More,
             (None, Some(wait)) => Work::Idle(wait),
         })
+    }
+
+    /// An error where this epoch of an offset of the task's is later than the task's own; it is told once.
+    fn refuse_later(&mut self, found: Option<(u32, u64)>) -> Result<(), ConnectError> {
+        match found.filter(|found| *found > self.spec.epoch) {
+            None => Ok(()),
+            Some(later) => {
+                self.later_epoch = Some(later);
+                Err(later_epoch(later, &self.spec.connector))
+            }
+        }
     }
 
     /// Whether what is kept until it is durable is few enough for another batch.
@@ -341,17 +357,10 @@ impl Unit for SourceUnit {
     fn start(&mut self) -> Result<(), ConnectError> {
         let deadline = Instant::now() + READ_TIMEOUT;
         self.activity.during(Stage::ReadOffsets, || self.store.read_to_end(deadline))?;
-        let later = self.store.highest_epoch(&self.spec.connector).filter(|later| *later > self.spec.epoch);
-        if let Some((incarnation, counter)) = later {
-            self.later_epoch = later;
-            return Err(ConnectError::retriable(format!(
-                "the offsets of {} were written under epoch {incarnation}.{counter}, later than this task's: the control \
-                 plane's store was restored or emptied since; its incarnation is raised, and the task starts again",
-                self.spec.connector
-            )));
-        }
         let context = Arc::clone(&self.context) as Arc<dyn SourceTaskContext>;
-        self.activity.during(Stage::Start, || self.task.start(context, &self.spec.task_config))
+        let started = self.activity.during(Stage::Start, || self.task.start(context, &self.spec.task_config));
+        self.refuse_later(self.reader.highest_epoch())?;
+        started
     }
 
     fn step(&mut self, target: Target) -> Result<Step, ConnectError> {

@@ -1,5 +1,6 @@
 //! Units on the in-memory broker.
 
+mod epochs;
 pub(crate) mod harness;
 mod plan;
 mod reloads;

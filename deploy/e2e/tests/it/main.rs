@@ -12,6 +12,7 @@ mod interfaces;
 mod kills;
 mod mistakes;
 mod replicas;
+mod restored;
 mod rolling;
 mod security;
 mod standalone;

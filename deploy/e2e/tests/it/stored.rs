@@ -18,7 +18,7 @@ pub(crate) struct StoredOffsets {
 }
 
 /// (incarnation, counter).
-type Epoch = (u64, u64);
+pub(crate) type Epoch = (u64, u64);
 
 impl StoredOffsets {
     /// Of one file.
@@ -29,6 +29,13 @@ impl StoredOffsets {
     /// Where a task that starts now would begin.
     pub(crate) fn position(&self) -> Result<Option<u64>> {
         Ok(self.effective()?.last().copied())
+    }
+
+    /// The highest epoch that an offset of the file was stored under.
+    pub(crate) fn epoch(&self) -> Result<Option<Epoch>> {
+        let records = self.kcat.read_all(TOPIC)?;
+        let epochs = records.iter().filter(|record| self.is_of_the_file(record)).map(epoch);
+        Ok(epochs.collect::<Result<Vec<_>>>()?.into_iter().max())
     }
 
     /// An error if a task that started at some moment would have begun behind where one that started earlier would have.

@@ -2,7 +2,7 @@
 //! forgotten grants leads to.
 
 use super::*;
-use crate::incarnation::StoreIdentity;
+use crate::incarnation::{LaterEpoch, StoreIdentity};
 
 const REPLICA: u128 = 99;
 
@@ -172,7 +172,7 @@ fn a_store_that_has_forgotten_grants_gets_a_new_incarnation_before_anything_else
     assert!(!cluster.world.has_forgotten(task, granted) && cluster.world.has_forgotten(task, later));
     let a_later_one = Epoch { counter: granted.counter + 1, ..granted };
     assert!(cluster.world.has_forgotten(task, a_later_one), "the unit's own grant is older, whatever was given since");
-    cluster.world.saw_epoch(later);
+    assert!(cluster.world.saw_forgotten(later.incarnation));
     cluster.worker(2);
     assert!(cluster.plan().is_empty(), "what the store says is not what was granted");
     let raise = cluster.world.raise_incarnation().expect("to be raised");
@@ -229,4 +229,76 @@ fn a_leader_that_finds_another_store_raises_the_incarnation_before_it_grants() {
         }
         assert_eq!((cluster.world.incarnation(), cluster.world.identify(present)), (incarnation, None), "{present:?}");
     }
+}
+
+#[test]
+fn a_store_that_went_back_twice_gets_an_incarnation_that_never_was() {
+    let mut cluster = Cluster::new();
+    cluster.with_tasks(1);
+    let epoch = |incarnation| (Key::Epoch, Entry::Epoch(Epoch { incarnation, counter: 7 }), Revision(2));
+    let now = cluster.now;
+    cluster.world.reset(vec![epoch(3)], Revision(50), now);
+    cluster.world.reset(vec![epoch(1)], Revision(4), now);
+    // Another replica that did not see so much raised it, to what was there before.
+    cluster.world.apply(Key::Epoch, Entry::Epoch(Epoch { incarnation: 2, counter: 0 }), Revision(5), now);
+    assert!(cluster.world.is_rewound());
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise));
+    assert_eq!((cluster.world.incarnation(), cluster.world.raise_incarnation()), (4, None));
+}
+
+#[test]
+fn what_was_seen_before_the_incarnation_was_raised_raises_it_no_more() {
+    let mut cluster = Cluster::new();
+    cluster.worker(1);
+    cluster.with_tasks(1);
+    let task = Unit { connector: uid(1), kind: UnitKind::Task(0) };
+    let held = Epoch { incarnation: 1, counter: 900 };
+    assert!(cluster.world.saw_forgotten(1));
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise));
+    // Its owner is still as it was: another worker shows its grants to another replica.
+    assert!(cluster.world.owners[&task].value.epoch < held);
+    assert!(!cluster.world.has_forgotten(task, held) && !cluster.world.saw_forgotten(1));
+    assert_eq!(cluster.world.raise_incarnation(), None);
+    assert!(!cluster.world.saw_forgotten(u32::MAX), "nobody uses all incarnations up");
+    assert!(cluster.world.saw_forgotten(5));
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise) && cluster.world.incarnation() == 6);
+}
+
+#[test]
+fn a_later_epoch_of_another_task_is_no_forgotten_grant() {
+    let mut cluster = Cluster::new();
+    cluster.worker(1);
+    cluster.with_tasks(2);
+    let [first, second] = [0, 1].map(|number| Unit { connector: uid(1), kind: UnitKind::Task(number) });
+    let [mine, later] = [first, second].map(|unit| cluster.world.owners[&unit].value.epoch);
+    assert!(mine < later);
+    let ahead = Epoch { counter: 900, ..later };
+    let means =
+        |world: &crate::world::World, granted, later, is_stored| world.what_of_later(first, granted, later, is_stored);
+    assert_eq!(means(&cluster.world, mine, later, true), LaterEpoch::IsPassed);
+    assert_eq!(means(&cluster.world, mine, ahead, true), LaterEpoch::IsForgotten);
+    assert_eq!(means(&cluster.world, mine, later, false), LaterEpoch::IsForgotten, "the unit itself had it");
+    assert_eq!(means(&cluster.world, later, ahead, true), LaterEpoch::IsNothing, "that is not its grant");
+    assert_eq!(means(&cluster.world, mine, mine, true), LaterEpoch::IsNothing);
+}
+
+#[test]
+fn a_void_worker_is_expired_only_by_whom_it_counts_on() {
+    let mut cluster = Cluster::new();
+    cluster.replica(REPLICA, &[]);
+    cluster.worker(1);
+    cluster.change_worker(1, |worker| worker.known_replicas = ["elsewhere".to_owned()].into());
+    cluster.with_tasks(1);
+    assert!(cluster.world.saw_forgotten(1));
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise));
+    // All that it counts on refuse its connections: it goes on.
+    let plan = cluster.plan();
+    assert!(plan.expire.is_empty() && !plan.resign);
+    let here = cluster.world.leader_address().expect("a leader").to_owned();
+    cluster.change_worker(1, |worker| worker.known_replicas.extend([here.clone()]));
+    assert_eq!(cluster.plan().expire, [worker_id(1)]);
 }

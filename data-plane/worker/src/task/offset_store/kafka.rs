@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use data_plane_broker::{Broker, ClientConfig, LogReader, LogRecord, NewTopic};
 use data_plane_connector_api::ConnectError;
-use data_plane_core::offsets;
 use parking_lot::Mutex;
 
 use super::super::runtime::{CONNECT_TIMEOUT, broker_error};
@@ -153,10 +152,8 @@ impl OffsetStore for KafkaOffsetStore {
         Destination::Topic { name: &self.topic, partitions: self.partitions.get() }
     }
 
-    fn highest_epoch(&self, connector: &str) -> Option<Epoch> {
-        let prefix = offsets::key_prefix(connector);
-        let newest = self.newest.lock();
-        newest.values.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, (epoch, _))| *epoch).max()
+    fn epoch_of(&self, key: &[u8]) -> Option<Epoch> {
+        self.newest.lock().values.get(key).map(|(epoch, _)| *epoch)
     }
 
     fn take_overwritten(&self, key: &[u8]) -> bool {

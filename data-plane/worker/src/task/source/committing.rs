@@ -22,7 +22,8 @@ const MAX_SHOWN: usize = 100;
 
 /// A commit is begun at most every `interval`, and never while one is under way.
 pub(super) struct Committing {
-    epoch: String,
+    epoch: (u32, u64),
+    header: String,
     interval: Duration,
     next: Instant,
     numbered: u64,
@@ -35,7 +36,8 @@ pub(super) struct Committing {
 impl Committing {
     pub(super) fn new(epoch: (u32, u64), interval: Duration) -> Self {
         Self {
-            epoch: format!("{}.{}", epoch.0, epoch.1),
+            epoch,
+            header: format!("{}.{}", epoch.0, epoch.1),
             interval,
             next: Instant::now() + interval,
             numbered: 0,
@@ -122,7 +124,7 @@ impl Committing {
                         timestamp: None,
                         key: Some(key),
                         value: Some(&value),
-                        headers: &[(EPOCH_HEADER, Some(self.epoch.as_bytes()))],
+                        headers: &[(EPOCH_HEADER, Some(self.header.as_bytes()))],
                         opaque: Ticket::foreign(self.numbered).0,
                     };
                     match gate.pass(|| producer.produce(&row)) {
@@ -142,6 +144,17 @@ impl Committing {
                 Ok(())
             }
         }
+    }
+
+    /// The highest epoch above this task's that one of the offsets to be committed was written under.
+    pub(super) fn later_epoch(
+        &self,
+        acks: &Acks<Mark>,
+        partitions: &SourcePartitions,
+        store: &dyn OffsetStore,
+    ) -> Option<(u32, u64)> {
+        let keys = acks.advanced().filter_map(|number| partitions.key(number));
+        keys.filter_map(|key| store.epoch_of(key)).max().filter(|found| *found > self.epoch)
     }
 
     /// Adds offsets that were committed and that an older owner has written over.

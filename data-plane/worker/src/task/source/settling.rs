@@ -141,6 +141,7 @@ impl SourceUnit {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), ConnectError> {
+        self.refuse_later(self.committing.later_epoch(&self.acks, &self.partitions, &*self.store))?;
         let Self { committing, acks, partitions, store, producer, gate, activity, .. } = self;
         activity.during(Stage::Commit, || committing.begin(acks, partitions, &**store, &mut **producer, gate))?;
         self.settle()
