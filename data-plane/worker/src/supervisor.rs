@@ -3,6 +3,7 @@
 //! Words of the control plane and events of runners come in; the core decides; orders are carried out here. Nothing is
 //! awaited while state is half changed: sends to sessions and runners never wait.
 
+mod ending;
 mod units;
 
 use crate::{
@@ -21,10 +22,11 @@ use data_plane_core::{
     report::Reports,
     time::Monotonic,
 };
+use ending::Ending;
 use parking_lot::Mutex;
 use proto::worker_v1::{self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -49,10 +51,6 @@ const REPORT_AGAIN: Duration = Duration::from_secs(2);
 const REPORT_BATCH: usize = 256;
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How long an orderly end may take, beyond the units' own graceful timeouts.
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(10);
-/// The control plane may take so long to take the next units back from a process that wants to end.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 /// A stop may take so much longer than the graceful timeout before it is cut off.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -126,6 +124,8 @@ pub struct Supervisor {
     dialling: BTreeMap<String, JoinHandle<()>>,
     /// Dialled address → the address that the replica lists itself under.
     aliases: BTreeMap<String, String>,
+    /// As a replica told last.
+    listed: BTreeSet<String>,
     units: Units,
     session_sender: mpsc::Sender<(String, SessionEvent)>,
     session_events: mpsc::Receiver<(String, SessionEvent)>,
@@ -137,16 +137,6 @@ pub struct Supervisor {
     cuts: u64,
     /// The replica that acknowledged last: it can reach the store.
     acknowledging: Option<String>,
-}
-
-/// The process was asked to end.
-struct Ending {
-    /// By then it does.
-    by: Instant,
-    /// When units were last seen on their way out.
-    moved: Instant,
-    /// Everything was stopped at once: nobody took the units back.
-    is_stopped: bool,
 }
 
 /// Why the loop ended.
@@ -202,6 +192,7 @@ impl Supervisor {
             sessions: BTreeMap::new(),
             dialling: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            listed: BTreeSet::new(),
             session_sender,
             session_events,
             task_events,
@@ -252,14 +243,37 @@ impl Supervisor {
 
     fn dial(&mut self, address: String) {
         let known = self.dialling.contains_key(&address) || self.aliases.values().any(|listed| *listed == address);
-        if !known && self.dialling.len() < REPLICAS_LIMIT {
+        if known {
+            return;
+        }
+        if self.dialling.len() >= REPLICAS_LIMIT {
+            self.give_up_one_that_is_away();
+        }
+        if self.dialling.len() < REPLICAS_LIMIT {
             let task =
                 tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_sender.clone()));
             self.dialling.insert(address, task);
         }
     }
 
+    /// Replicas that come and go under ever new addresses must not use up all places: one that is neither configured, nor
+    /// listed, nor connected is dialled no more. It stays known: only an acknowledgement counts from then on.
+    fn give_up_one_that_is_away(&mut self) {
+        let is_needed = |address: &String| {
+            let listed_as = self.aliases.get(address).unwrap_or(address);
+            self.sessions.contains_key(address)
+                || self.identity.control_planes.contains(address)
+                || self.listed.contains(listed_as)
+        };
+        let away = self.dialling.keys().find(|address| !is_needed(address)).cloned();
+        if let Some(task) = away.as_ref().and_then(|address| self.dialling.remove(address)) {
+            task.abort();
+        }
+        self.aliases.retain(|address, _| Some(address) != away.as_ref());
+    }
+
     fn listed(&mut self, list: wire::ReplicaList) {
+        self.listed = list.addresses.iter().cloned().collect();
         // One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
         for address in list.addresses {
             self.lease.know(address.clone());
@@ -584,49 +598,6 @@ impl Supervisor {
         }
     }
 
-    fn begin_end(&mut self) {
-        tracing::info!("asked to end: units are given back, some at a time");
-        let now = Instant::now();
-        let patience = self.units.longest_grace() + GOODBYE_PATIENCE;
-        self.ending = Some(Ending { by: now + patience, moved: now, is_stopped: false });
-        // Nothing that is given back comes here again, and the others get it without a pause for all.
-        self.holdings.close();
-        self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
-        self.go_on_ending();
-    }
-
-    /// The control plane takes the units back. Where it does not, everything is stopped at once.
-    fn go_on_ending(&mut self) {
-        let is_moving = self.holdings.is_stopping();
-        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.is_stopped) else { return };
-        let now = Instant::now();
-        if is_moving {
-            ending.moved = now;
-        }
-        let is_late = now + self.units.longest_grace() + STOP_MARGIN >= ending.by;
-        if self.sessions.is_empty() || is_late || now >= ending.moved + DRAIN_PATIENCE {
-            ending.is_stopped = true;
-            let orders = self.holdings.stop_all();
-            self.carry_out(orders);
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        self.holdings.held().is_empty() && (self.reports.is_empty() || self.sessions.is_empty())
-    }
-
-    async fn say_goodbye(mut self) {
-        if self.holdings.held().is_empty() {
-            self.send_to_one(ToReplica::Goodbye(wire::Goodbye {}));
-        }
-        // Dropping the outboxes ends the sessions after what is in them was sent.
-        self.sessions.clear();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        for task in self.dialling.values() {
-            task.abort();
-        }
-    }
-
     /// Everything is cut off; runners get their grace to release what they hold.
     async fn give_up(&mut self) {
         let orders = self.holdings.lost();
@@ -657,3 +628,6 @@ fn numbered(report: ToReplica, number: u64) -> ToReplica {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
