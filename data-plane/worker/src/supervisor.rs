@@ -26,7 +26,7 @@ use ending::Ending;
 use parking_lot::Mutex;
 use proto::worker_v1::{self as wire, session_request::Message as ToReplica, session_response::Message as FromReplica};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -124,6 +124,8 @@ pub struct Supervisor {
     dialling: BTreeMap<String, JoinHandle<()>>,
     /// Dialled address → the address that the replica lists itself under.
     aliases: BTreeMap<String, String>,
+    /// As a replica told last.
+    listed: BTreeSet<String>,
     units: Units,
     session_sender: mpsc::Sender<(String, SessionEvent)>,
     session_events: mpsc::Receiver<(String, SessionEvent)>,
@@ -190,6 +192,7 @@ impl Supervisor {
             sessions: BTreeMap::new(),
             dialling: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            listed: BTreeSet::new(),
             session_sender,
             session_events,
             task_events,
@@ -240,14 +243,37 @@ impl Supervisor {
 
     fn dial(&mut self, address: String) {
         let known = self.dialling.contains_key(&address) || self.aliases.values().any(|listed| *listed == address);
-        if !known && self.dialling.len() < REPLICAS_LIMIT {
+        if known {
+            return;
+        }
+        if self.dialling.len() >= REPLICAS_LIMIT {
+            self.give_up_one_that_is_away();
+        }
+        if self.dialling.len() < REPLICAS_LIMIT {
             let task =
                 tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_sender.clone()));
             self.dialling.insert(address, task);
         }
     }
 
+    /// Replicas that come and go under ever new addresses must not use up all places: one that is neither configured, nor
+    /// listed, nor connected is dialled no more. It stays known: only an acknowledgement counts from then on.
+    fn give_up_one_that_is_away(&mut self) {
+        let is_needed = |address: &String| {
+            let listed_as = self.aliases.get(address).unwrap_or(address);
+            self.sessions.contains_key(address)
+                || self.identity.control_planes.contains(address)
+                || self.listed.contains(listed_as)
+        };
+        let away = self.dialling.keys().find(|address| !is_needed(address)).cloned();
+        if let Some(task) = away.as_ref().and_then(|address| self.dialling.remove(address)) {
+            task.abort();
+        }
+        self.aliases.retain(|address, _| Some(address) != away.as_ref());
+    }
+
     fn listed(&mut self, list: wire::ReplicaList) {
+        self.listed = list.addresses.iter().cloned().collect();
         // One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
         for address in list.addresses {
             self.lease.know(address.clone());
@@ -585,3 +611,6 @@ fn numbered(report: ToReplica, number: u64) -> ToReplica {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-// Pins etcd and etcdctl for deploy/local/install: etcd cannot be had by `go install` (its go.mod has replace directives),
+// Pins etcd, etcdctl and etcdutl for deploy/local/install: etcd cannot be had by `go install` (its go.mod has replace directives),
 // so it is built as a dependency of this otherwise empty module.
 module ferry.local/etcd
 
@@ -52,6 +52,7 @@ require (
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/client/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/etcdctl/v3 v3.7.3 // indirect
+	go.etcd.io/etcd/etcdutl/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/pkg/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/server/v3 v3.7.3 // indirect
 	go.etcd.io/raft/v3 v3.7.0 // indirect

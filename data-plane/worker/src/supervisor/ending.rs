@@ -1,14 +1,15 @@
-//! How a worker's process ends: in order, where units are given back some at a time, or because its id is void.
+//! How a worker's process ends: in order, where its units are taken back, some at a time, or because its id is void.
 
-use super::{STOP_MARGIN, Supervisor};
-use proto::worker_v1::{self as wire, session_request::Message as ToReplica};
+use super::{STOP_MARGIN, Supervisor, ToReplica, wire};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The control plane may take so long to take the next units back from a process that wants to end.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an orderly end may take, beyond the units' own graceful timeouts.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(10);
+/// The control plane may take so long to take the next units back from a process that wants to end.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the control plane is asked to take units back.
+const DRAIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The process was asked to end.
 pub(super) struct Ending {
@@ -16,6 +17,8 @@ pub(super) struct Ending {
     pub(super) by: Instant,
     /// When units were last seen on their way out.
     moved: Instant,
+    /// When the control plane was last asked to take them back.
+    asked: Instant,
     /// Everything was stopped at once: nobody took the units back.
     is_stopped: bool,
 }
@@ -25,7 +28,7 @@ impl Supervisor {
         tracing::info!("asked to end: units are given back, some at a time");
         let now = Instant::now();
         let patience = self.units.longest_grace() + GOODBYE_PATIENCE;
-        self.ending = Some(Ending { by: now + patience, moved: now, is_stopped: false });
+        self.ending = Some(Ending { by: now + patience, moved: now, asked: now, is_stopped: false });
         // Nothing that is given back comes here again, and the others get it without a pause for all.
         self.holdings.close();
         self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
@@ -35,6 +38,11 @@ impl Supervisor {
     /// The control plane takes the units back. Where it does not, everything is stopped at once.
     pub(super) fn go_on_ending(&mut self) {
         let is_moving = self.holdings.is_stopping();
+        // It is not answered, and was lost where the store was away: what is given back would be granted here again.
+        if self.ending.as_ref().is_some_and(|ending| ending.asked.elapsed() >= DRAIN_AGAIN) {
+            self.send_to_one(ToReplica::DrainMe(wire::DrainMe {}));
+            self.ending.iter_mut().for_each(|ending| ending.asked = Instant::now());
+        }
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.is_stopped) else { return };
         let now = Instant::now();
         if is_moving {
