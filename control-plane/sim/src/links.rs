@@ -148,6 +148,23 @@ impl Sim {
         }
     }
 
+    /// Both ends of all of a worker's links are told that they are closed.
+    pub fn reset_links(&mut self, worker: usize) {
+        let of_worker = |link: &Link| link.worker.0 == worker;
+        let links: Vec<(u64, usize)> =
+            self.links.iter().filter(|(_, link)| of_worker(link)).map(|(id, link)| (*id, link.replica.0)).collect();
+        for (id, replica) in links {
+            let is_there = |link: &Link| (link.worker_open, link.replica_open);
+            let (at_worker, at_replica) = self.links.get(&id).map_or((false, false), is_there);
+            if at_replica && self.replicas[replica].is_up && !self.replicas[replica].is_paused {
+                self.replica_message(replica, id, ToReplica::Fin);
+            }
+            if at_worker && self.workers[worker].is_up && !self.workers[worker].is_paused {
+                self.worker_message(worker, id, ToWorker::Fin);
+            }
+        }
+    }
+
     /// Both ends of the links that a fault concerns will probe each other in their own time.
     pub fn probe_soon(&mut self, concerned: impl Fn(&Link) -> bool) {
         let links: Vec<u64> = self.links.iter().filter(|(_, link)| concerned(link)).map(|(id, _)| *id).collect();

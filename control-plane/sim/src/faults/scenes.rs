@@ -22,6 +22,8 @@ pub enum Scene {
     /// workers that both the backup and they themselves know of tell of it in time: others are ended before, as users are
     /// told to.
     Restore { anew: bool },
+    /// All of a worker's connections are reset, and for less than its lease it reaches nobody: it is suspect, and alive.
+    Reset { worker: usize },
     /// The store comes back after longer than a lease, and a worker that was told HOLD until then is not heard.
     BackWithoutAWorker { worker: usize },
 }
@@ -30,12 +32,13 @@ impl Sim {
     /// Any of them.
     pub(super) fn any_scene(&mut self) -> Scene {
         let (worker, replica) = (self.rng.index(self.workers.len()), self.rng.index(self.replicas.len()));
-        match self.rng.below(11) {
+        match self.rng.below(13) {
             0 | 1 => Scene::RevokingAtElection,
             2 => Scene::Cornered { worker, replica },
             3..=5 => Scene::LateEnds { replica },
             6 | 7 => Scene::StoppedAtFirstGrant { worker },
             8 | 9 => Scene::Restore { anew: self.rng.chance(40) },
+            10 | 11 => Scene::Reset { worker },
             _ => Scene::BackWithoutAWorker { worker },
         }
     }
@@ -55,6 +58,13 @@ impl Sim {
             Scene::LateEnds { replica } => self.late_ends(replica),
             Scene::StoppedAtFirstGrant { worker } => self.stopped_at_first_grant(worker),
             Scene::Restore { anew } => self.restore_a_backup(anew),
+            Scene::Reset { worker } => {
+                let over = self.rng.between(700, 1250);
+                for replica in 0..self.replicas.len() {
+                    self.cut_for(Cut::Between(worker, replica), 0, over);
+                }
+                self.reset_links(worker);
+            }
             Scene::BackWithoutAWorker { worker } => {
                 let (begin, away) = (self.rng.between(0, 200), self.rng.between(1800, 4000));
                 self.soon(begin, Fault::EtcdAway);

@@ -10,8 +10,8 @@ use deploy_e2e::{Spread, SteadyLines, WorkerOptions};
 use crate::cluster::LIMIT;
 use crate::fleet::{Fleet, check};
 
-/// The longest time that a task may be without a line at the destination. What is aimed at is 1 s.
-const GAP_LIMIT: Duration = Duration::from_secs(3);
+/// The longest time that a task may be without a line at the destination.
+const GAP_LIMIT: Duration = Duration::from_secs(1);
 const SOURCES: usize = 12;
 const WORKERS: usize = 3;
 /// Lines a second of each source.
