@@ -48,8 +48,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 /// What is taken off the worker's side of the lease.
 const LEASE_MARGIN: Duration = Duration::from_millis(200);
-/// Addresses of replicas that are kept of a worker: it dials fewer.
-const KNOWN_REPLICAS_LIMIT: usize = 64;
+/// Addresses of replicas that are kept of a worker: it keeps fewer.
+const KNOWN_REPLICAS_LIMIT: usize = 128;
 /// Reports of a session that may wait for the store.
 const REPORTS: usize = 1024;
 
@@ -175,7 +175,10 @@ impl WorkerSessions {
         let entry = match entry(hello, self.clock.wall()) {
             Ok(mut entry) => {
                 // By whatever name it was dialled: from its first acknowledgement on the worker counts on this replica.
-                entry.known_replicas.insert(self.address.clone());
+                // One that counts on nobody goes on by acknowledgements only, and any leader may expire it.
+                if !entry.known_replicas.is_empty() {
+                    entry.known_replicas.insert(self.address.clone());
+                }
                 entry
             }
             Err(reason) => return Ok(Registered::Refused(reason)),

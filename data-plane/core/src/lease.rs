@@ -15,6 +15,10 @@ use std::{
 /// Heartbeats whose sending time is remembered; older ones can no longer extend the lease.
 const SENT_LIMIT: usize = 256;
 
+/// Replicas whose word may be needed. Where they come and go under ever new addresses there are more, and then only an
+/// acknowledgement extends the lease.
+const KNOWN_LIMIT: usize = 64;
+
 /// The worker's lease.
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -27,12 +31,22 @@ pub struct Lease {
     until: Option<Monotonic>,
     /// Known replicas, with the latest moment that each proved unable to grant.
     replicas: BTreeMap<String, Option<Monotonic>>,
+    /// There were more of them than can be kept.
+    is_crowded: bool,
 }
 
 impl Lease {
     /// No lease yet: the deadline is in the past until the first acknowledgement.
     pub fn new(length: Duration) -> Lease {
-        Lease { length, next: 1, sent: VecDeque::new(), acknowledged: 0, until: None, replicas: BTreeMap::new() }
+        Lease {
+            length,
+            next: 1,
+            sent: VecDeque::new(),
+            acknowledged: 0,
+            until: None,
+            replicas: BTreeMap::new(),
+            is_crowded: false,
+        }
     }
 
     /// As Welcome says; margins are taken off by the control plane.
@@ -43,7 +57,10 @@ impl Lease {
     /// A replica that exists, or existed, or is configured: its word is needed before anything but an acknowledgement
     /// extends the deadline.
     pub fn know(&mut self, address: String) {
-        self.replicas.entry(address).or_insert(None);
+        self.is_crowded |= self.replicas.len() >= KNOWN_LIMIT && !self.replicas.contains_key(&address);
+        if !self.is_crowded {
+            self.replicas.entry(address).or_insert(None);
+        }
     }
 
     /// An address turned out to be another name of a replica.
@@ -56,9 +73,9 @@ impl Lease {
         }
     }
 
-    /// All replicas whose word is needed.
+    /// All replicas whose word is needed; none where nobody's word but an acknowledgement counts.
     pub fn known(&self) -> impl Iterator<Item = &str> {
-        self.replicas.keys().map(String::as_str)
+        self.replicas.keys().map(String::as_str).filter(|_| !self.is_crowded)
     }
 
     /// A heartbeat goes out now, over all sessions; gives its number.
@@ -116,7 +133,7 @@ impl Lease {
     /// That nobody can grant keeps a lease that holds; it brings none back that had ended before.
     fn extend(&mut self) {
         let nobody_can_grant_since = self.replicas.values().copied().min().flatten();
-        if let (Some(until), Some(since)) = (self.until, nobody_can_grant_since)
+        if let (Some(until), Some(since), false) = (self.until, nobody_can_grant_since, self.is_crowded)
             && since <= until
         {
             self.until = Some(until.max(since + self.length));
@@ -206,6 +223,23 @@ mod tests {
         lease.renamed("http://localhost", A);
         lease.refused(B, Monotonic(2100));
         assert_eq!(lease.deadline(), Some(Monotonic(3300)), "it was the first one");
+    }
+
+    #[test]
+    fn with_too_many_replicas_to_know_only_an_acknowledgement_counts() {
+        let mut lease = lease();
+        let first = lease.send(Monotonic(1000));
+        lease.acknowledged(A, first);
+        for number in 0..100 {
+            lease.know(format!("http://{number}"));
+        }
+        assert_eq!((lease.known().count(), lease.replicas.len()), (0, KNOWN_LIMIT));
+        let all: Vec<String> = lease.replicas.keys().cloned().collect();
+        all.iter().for_each(|address| lease.refused(address, Monotonic(2000)));
+        assert_eq!(lease.deadline(), Some(Monotonic(2300)));
+        let second = lease.send(Monotonic(2000));
+        lease.acknowledged("http://77", second);
+        assert_eq!(lease.deadline(), Some(Monotonic(3300)));
     }
 
     #[test]
