@@ -6,4 +6,5 @@ mod etcd_process;
 mod sizes;
 mod space;
 mod up;
+mod versions;
 mod workers;

@@ -48,7 +48,7 @@ pub fn at_most(number: u32) -> NonZeroU32 {
 pub struct Up {
     pub listening: Listening,
     _stop: DropGuard,
-    _task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Up {
@@ -67,7 +67,12 @@ impl Up {
         });
         let task = tokio::spawn(serving);
         let listening = timeout(DEADLINE, receiver.recv()).await.expect("it starts in time").expect("it starts");
-        Up { listening, _stop: stop.drop_guard(), _task: task }
+        Up { listening, _stop: stop.drop_guard(), task }
+    }
+
+    /// Why it ended by itself.
+    pub async fn ended(self) -> anyhow::Error {
+        self.task.await.expect("no panic").expect_err("nobody asked it to end")
     }
 
     /// A connection of the caller `127.0.0.<caller>`.
