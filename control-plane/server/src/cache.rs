@@ -140,6 +140,13 @@ impl Cache {
         }
     }
 
+    /// Waits until a revision has been seen. Where the view lags, that is logged: the caller goes on all the same.
+    pub async fn reach_or_go_on(&self, revision: Revision) {
+        if let Err(error) = self.reach(revision).await {
+            tracing::warn!(%error, "the view lags behind");
+        }
+    }
+
     /// Waits until everything that was stored before this call has been seen: linearizable reads.
     pub async fn up_to_date(&self, store: &dyn Store) -> Result<(), StoreError> {
         if !self.progress().live {

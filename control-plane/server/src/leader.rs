@@ -170,9 +170,7 @@ impl LeaderLoop {
         match self.execute(orders).await {
             Ok(Some(revision)) => {
                 // Planning again before the view has caught up would decide the same things.
-                if let Err(error) = self.cache.reach(revision).await {
-                    tracing::warn!(%error, "the view lags behind");
-                }
+                self.cache.reach_or_go_on(revision).await;
                 Duration::ZERO
             }
             Ok(None) => {
@@ -228,9 +226,7 @@ impl LeaderLoop {
                 tracing::error!(
                     "the store has forgotten grants: the incarnation is raised, and all workers start over"
                 );
-                if let Err(error) = self.cache.reach(revision).await {
-                    tracing::warn!(%error, "the view lags behind");
-                }
+                self.cache.reach_or_go_on(revision).await;
             }
             Ok(Outcome::Refused) => sleep(PAUSE).await,
             Err(error) => {
@@ -246,9 +242,7 @@ impl LeaderLoop {
         let txn = Txn::new().when(Compare::Absent(Key::Leader)).put(Key::Leader, encode(&leader));
         match self.store.commit(txn).await {
             Ok(Outcome::Committed(revision)) => {
-                if let Err(error) = self.cache.reach(revision).await {
-                    tracing::warn!(%error, "the view lags behind");
-                }
+                self.cache.reach_or_go_on(revision).await;
             }
             Ok(Outcome::Refused) => {}
             Err(error) => tracing::debug!(%error, "the election was not reached"),

@@ -3,7 +3,7 @@
 use crate::{cache::Cache, clock::Clock, space::SpaceView};
 use control_plane_core::{
     connector::{Config, TargetState},
-    ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
+    ids::{ConnectorUid, Epoch, Generation, Unit, UnitKind, WorkerId},
     keys::{Key, encode},
     lease::{GrantState, Owner},
     status::{PluginError, RecentFailure, RunState, Standstill, UnitStatus},
@@ -281,16 +281,10 @@ impl Reports {
     async fn stored(&self, txn: Txn) -> Result<bool, StoreError> {
         match self.store.commit(txn).await? {
             Outcome::Committed(revision) => {
-                self.reached(revision).await;
+                self.cache.reach_or_go_on(revision).await;
                 Ok(true)
             }
             Outcome::Refused => Ok(false),
-        }
-    }
-
-    async fn reached(&self, revision: Revision) {
-        if let Err(error) = self.cache.reach(revision).await {
-            tracing::warn!(%error, "the view lags behind");
         }
     }
 }

@@ -351,8 +351,7 @@ impl WorkerSessions {
                     continue;
                 }
                 FromWorker::Goodbye(_) => {
-                    let gone = |known: &Worker| Worker { state: WorkerState::Expired, ..known.clone() };
-                    self.note(worker, self.reports.change_worker(worker, gone).await);
+                    self.note(worker, self.reports.worker_state(worker, WorkerState::Expired).await);
                     continue;
                 }
                 _ => continue,
