@@ -23,7 +23,10 @@ use control_plane_store::{Followed, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::BoxStream};
 use proto::worker_v1 as wire;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 /// A message to the hub.
 #[derive(Debug)]
@@ -38,8 +41,11 @@ pub enum ToHub {
 
 /// Messages that may wait for the hub.
 pub const INBOX: usize = 4096;
-/// A heartbeat document that is not stored within this time is answered HOLD.
-const HOLD_AFTER: Duration = Duration::from_millis(600);
+/// A heartbeat that is not acknowledged within this time is answered HOLD. Its worker's lease (1.3 s) counts from the last
+/// one before it (0.3 s): what is left is for the ways there and back on a busy machine.
+const HOLD_AFTER: Duration = Duration::from_millis(500);
+/// How often it is looked for such heartbeats.
+const HOLD_PAUSE: Duration = Duration::from_millis(50);
 /// Pause between two heartbeat documents, per session: one session is answered at once, many are gathered.
 const FLUSH_PAUSE_PER_SESSION: Duration = Duration::from_millis(3);
 /// Pause between two heartbeat documents at most.
@@ -56,7 +62,7 @@ pub struct Hub {
     audit: Audit,
     live: bool,
     flush_due: Option<Instant>,
-    flushing_since: Option<Instant>,
+    is_flushing: bool,
     flush_sender: mpsc::Sender<Result<(), StoreError>>,
     flushed: mpsc::Receiver<Result<(), StoreError>>,
 }
@@ -83,7 +89,7 @@ impl Hub {
             audit: Audit::default(),
             live: false,
             flush_due: None,
-            flushing_since: None,
+            is_flushing: false,
             flush_sender,
             flushed,
         }
@@ -92,9 +98,10 @@ impl Hub {
     /// Runs until the store's stream ends for good; gives the reason.
     pub async fn run(mut self, mut inbox: mpsc::Receiver<ToHub>) -> StoreError {
         let mut followed: BoxStream<'static, Followed> = self.store.follow();
+        let mut hold_ticks = interval(HOLD_PAUSE);
+        hold_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let flush_at = self.flush_due.filter(|_| self.live && self.flushing_since.is_none());
-            let hold_at = self.flushing_since.map(|since| since + HOLD_AFTER);
+            let flush_at = self.flush_due.filter(|_| self.live && !self.is_flushing);
             tokio::select! {
                 biased;
                 step = followed.next() => match step {
@@ -116,10 +123,7 @@ impl Hub {
                     None => return StoreError::Unavailable("the server ends".to_owned()),
                 },
                 () = at(flush_at) => self.flush(),
-                () = at(hold_at) => {
-                    self.hold();
-                    self.flushing_since = Some(Instant::now());
-                }
+                _ = hold_ticks.tick() => self.hold(HOLD_AFTER),
             }
         }
     }
@@ -132,13 +136,10 @@ impl Hub {
                 }
             }
             ToHub::Heartbeat(worker, number) => {
-                self.beats.received(worker, number);
-                if self.live {
-                    self.flush_soon();
-                } else {
-                    self.cache.write().world().held(self.clock.now());
-                    let ack = wire::HeartbeatAck { number, hold: true };
-                    self.sessions.send(worker, wire::session_response::Message::HeartbeatAck(ack));
+                self.beats.received(worker, number, self.clock.now());
+                match self.live {
+                    true => self.flush_soon(),
+                    false => self.hold(Duration::ZERO),
                 }
             }
             ToHub::Closed(worker, session) => {
@@ -162,7 +163,7 @@ impl Hub {
             return;
         }
         let document = self.beats.flush();
-        self.flushing_since = Some(Instant::now());
+        self.is_flushing = true;
         let (store, done) = (self.store.clone(), self.flush_sender.clone());
         tokio::spawn(async move {
             let txn = Txn::new().put(Key::Replica(document.id), encode(&document));
@@ -175,24 +176,26 @@ impl Hub {
     }
 
     fn flush_done(&mut self, result: Result<(), StoreError>) {
-        self.flushing_since = None;
+        self.is_flushing = false;
         if let Err(error) = result {
             tracing::warn!(%error, "heartbeats could not be stored");
             self.beats.unflushed();
-            self.hold();
+            self.hold(Duration::ZERO);
         }
         if self.beats.is_dirty() {
             self.flush_soon();
         }
     }
 
-    /// The store does not take heartbeats: the workers are told so, and nobody's silence counts from before now.
-    fn hold(&mut self) {
-        let held = self.beats.held();
+    /// The store does not take heartbeats, or has not for so long: the workers that wait are told so, and nobody's silence
+    /// counts from before now.
+    fn hold(&mut self, waited: Duration) {
+        let now = self.clock.now();
+        let held = self.beats.hold(waited, now);
         if held.is_empty() {
             return;
         }
-        self.cache.write().world().held(self.clock.now());
+        self.cache.write().world().held(now);
         for (worker, number) in held {
             let ack = wire::HeartbeatAck { number, hold: true };
             self.sessions.send(worker, wire::session_response::Message::HeartbeatAck(ack));
@@ -209,7 +212,7 @@ impl Hub {
                 }
                 self.live = false;
                 self.cache.advanced(Progress { live: false, ..self.cache.progress() });
-                self.hold();
+                self.hold(Duration::ZERO);
             }
             // Handled by the caller.
             Followed::Broken(_) | Followed::Listing(_) => {}

@@ -70,7 +70,7 @@ pub struct Replica {
     session: Option<u64>,
     beats: Beats,
     flush_due: Option<u64>,
-    flushing_since: Option<u64>,
+    is_flushing: bool,
     /// By worker, the link.
     sessions: BTreeMap<WorkerId, u64>,
     /// By link: what was reported is stored, also after the session's end.
@@ -104,7 +104,7 @@ impl Replica {
             session: None,
             beats: Beats::new(id, String::new()),
             flush_due: None,
-            flushing_since: None,
+            is_flushing: false,
             sessions: BTreeMap::new(),
             queues: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -251,7 +251,7 @@ impl Sim {
         replica.stream = stream;
         replica.is_following = false;
         replica.is_live = false;
-        self.hold(index);
+        self.hold(index, 0);
         self.leader_progress(index);
     }
 
@@ -433,13 +433,17 @@ impl Sim {
     }
 
     fn heartbeat(&mut self, index: usize, worker: WorkerId, number: u64) {
-        self.replicas[index].beats.received(worker, number);
+        let now = self.monotonic(index);
+        self.replicas[index].beats.received(worker, number, now);
         if self.mutation == Some(Mutation::AckBeforeCommit) {
             self.tell(index, worker, ToWorker::Ack { number, hold: false });
         }
         match self.replicas[index].is_live {
-            true => self.flush_soon(index),
-            false => self.hold_one(index, worker, number),
+            true => {
+                self.flush_soon(index);
+                self.hold_soon(index);
+            }
+            false => self.hold(index, 0),
         }
     }
 

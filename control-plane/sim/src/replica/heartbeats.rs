@@ -8,13 +8,15 @@ use crate::{
     sim::{Sim, To, What},
 };
 use control_plane_core::{
-    ids::WorkerId,
     keys::{Key, encode},
     txn::Txn,
 };
+use std::time::Duration;
 
-/// A heartbeat document that is not stored within this time is answered HOLD, in ms.
-const HOLD_AFTER: u64 = 600;
+/// A heartbeat that is not acknowledged within this time, in ms, is answered HOLD.
+const HOLD_AFTER: u64 = 500;
+/// How often it is looked for such heartbeats, in ms.
+const HOLD_PAUSE: u64 = 50;
 
 impl Sim {
     pub(super) fn flush_soon(&mut self, index: usize) {
@@ -26,16 +28,10 @@ impl Sim {
     }
 
     pub(super) fn hub_timer(&mut self, index: usize) {
-        let replica = &mut self.replicas[index];
-        if replica.flushing_since.is_some_and(|since| self.now >= since + HOLD_AFTER) {
-            replica.flushing_since = Some(self.now);
-            let to = To::Replica(index, replica.incarnation);
-            self.after(HOLD_AFTER, to, What::HubTimer);
-            self.hold(index);
-        }
+        self.hold(index, HOLD_AFTER);
         let replica = &self.replicas[index];
         let is_due = replica.flush_due.is_some_and(|at| self.now >= at);
-        if is_due && replica.is_live && replica.flushing_since.is_none() {
+        if is_due && replica.is_live && !replica.is_flushing {
             self.flush(index);
         }
     }
@@ -47,35 +43,36 @@ impl Sim {
             return;
         }
         let document = replica.beats.flush();
-        replica.flushing_since = Some(self.now);
-        let to = To::Replica(index, replica.incarnation);
+        replica.is_flushing = true;
         let txn = Txn::new().put(Key::Replica(document.id), encode(&document));
         let request = Request::Commit(txn, replica.session);
         self.call(index, request, Waiting::Flush);
-        self.after(HOLD_AFTER, to, What::HubTimer);
     }
 
     pub(super) fn flush_done(&mut self, index: usize, is_stored: bool) {
         let replica = &mut self.replicas[index];
-        replica.flushing_since = None;
+        replica.is_flushing = false;
         if !is_stored {
             replica.beats.unflushed();
-            self.hold(index);
+            self.hold(index, 0);
         }
         if self.replicas[index].beats.is_dirty() {
             self.flush_soon(index);
         }
     }
 
-    /// The store is away: whose heartbeat comes is told so.
-    pub(super) fn hold_one(&mut self, index: usize, worker: WorkerId, number: u64) {
-        self.note_hold(index);
-        self.tell(index, worker, ToWorker::Ack { number, hold: true });
+    /// One came: where none is acknowledged, it will be looked for it.
+    pub(super) fn hold_soon(&mut self, index: usize) {
+        let to = To::Replica(index, self.replicas[index].incarnation);
+        for pause in [HOLD_PAUSE, HOLD_AFTER] {
+            self.after(pause, to, What::HubTimer);
+        }
     }
 
-    /// The store does not take heartbeats: the workers are told so.
-    pub(super) fn hold(&mut self, index: usize) {
-        let held = self.replicas[index].beats.held();
+    /// The store does not take heartbeats, or has not for so many ms: the workers that wait are told so.
+    pub(super) fn hold(&mut self, index: usize, waited: u64) {
+        let now = self.monotonic(index);
+        let held = self.replicas[index].beats.hold(Duration::from_millis(waited), now);
         if held.is_empty() {
             return;
         }
