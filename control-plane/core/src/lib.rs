@@ -15,6 +15,7 @@ pub mod lease;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod space;
 pub mod status;
 pub mod task;

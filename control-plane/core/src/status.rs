@@ -88,9 +88,9 @@ pub struct UnitStatus {
     /// Version of the plugin.
     #[serde(default)]
     pub version: String,
-    /// The worker's number of the report: later ones are higher.
+    /// The number, under the grant, of what the worker says of it: later ones are higher, and 1 is the first.
     #[serde(default)]
-    pub sequence: u64,
+    pub change: u64,
     /// Why it failed lately, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_failures: Vec<RecentFailure>,

@@ -2,7 +2,7 @@
 
 use crate::{
     connector::Config,
-    ids::{ConnectorUid, Generation, SettingsId},
+    ids::{ConnectorUid, Epoch, Generation, SettingsId},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -18,6 +18,9 @@ pub struct TaskSet {
     pub connector: ConnectorUid,
     /// Raised by each set of this connector.
     pub number: Generation,
+    /// Who said so last, and when: what was said before changes nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
     /// The config generation that it was made from.
     pub config_generation: Generation,
     /// The connector's config of that generation: tasks run under it until the set is replaced.
@@ -26,6 +29,15 @@ pub struct TaskSet {
     pub settings: SettingsId,
     /// One config a task, in order.
     pub tasks: Vec<Config>,
+}
+
+/// A planner's word, in the order in which planners have spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Said {
+    /// The planner's grant.
+    pub epoch: Epoch,
+    /// The number under that grant; 1 is the first.
+    pub change: u64,
 }
 
 /// Names what a unit was granted to run: equal digests mean that nothing needs a restart.

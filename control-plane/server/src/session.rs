@@ -11,7 +11,7 @@ use crate::{
     hub::{ToHub, replica_list, settings_list},
     limits::sessions::SessionLimits,
     progress::{POSITIONS_LIMIT, ProgressTable, Sample},
-    reports::{Reports, Transition, Verdict},
+    reports::Reports,
     sessions::{OUTBOX, Outgoing, Sessions},
 };
 use control_plane_api::service::Position;
@@ -19,7 +19,8 @@ use control_plane_core::{
     ids::{Epoch, ReplicaId, Unit, UnitKind, WorkerId},
     incarnation::LaterEpoch,
     policy::Policy,
-    status::{PluginError, RECENT_FAILURES_LIMIT, RecentFailure, RunState, SHORT_TEXT_LIMIT, Standstill},
+    report::{Grant, Report, Verdict},
+    status::{PluginError, RECENT_FAILURES_LIMIT, RecentFailure, RunState, SHORT_TEXT_LIMIT, Standstill, UnitStatus},
     time::Wall,
     worker::WorkerState,
 };
@@ -173,7 +174,7 @@ impl WorkerSessions {
             LaterEpoch::IsForgotten => self.has_forgotten(later.incarnation),
             LaterEpoch::IsPassed => {
                 tracing::warn!(%unit, %granted, %later, "its offsets were stored under a later epoch: it is granted anew");
-                self.reports.take_back(worker, unit, granted).await?;
+                self.reports.report(Grant { worker, unit, epoch: granted }, Report::TakeBack).await?;
             }
         }
         Ok(())
@@ -242,7 +243,7 @@ impl WorkerSessions {
                 FromWorker::UnitReport(report) => (report.sequence, self.unit_report(worker, report).await),
                 FromWorker::UnitEnded(ended) => {
                     let verdict = match unit_epoch(ended.unit, ended.epoch) {
-                        Some((unit, epoch)) => self.reports.ended(worker, unit, epoch).await,
+                        Some((unit, epoch)) => self.reports.report(Grant { worker, unit, epoch }, Report::Ended).await,
                         None => Ok(Verdict::Void),
                     };
                     (ended.sequence, verdict)
@@ -312,28 +313,29 @@ impl WorkerSessions {
         });
         let wall = self.clock.wall();
         let recent_failures = report.recent_failures.into_iter().take(RECENT_FAILURES_LIMIT);
-        let transition = Transition {
-            unit,
-            epoch,
+        let status = UnitStatus {
             state,
+            worker,
+            epoch,
+            since: Wall(wall.0 - report.age_ms as i64),
             error,
             restarts: report.restarts,
-            next_attempt_ms: report.next_attempt_ms,
+            next_attempt: (report.next_attempt_ms > 0).then(|| Wall(wall.0 + report.next_attempt_ms as i64)),
             version: report.version,
-            age_ms: report.age_ms,
-            sequence: report.sequence,
+            change: report.change,
             recent_failures: recent_failures.map(|failure| recent_failure(failure, wall)).collect(),
             stalled: report.stalled.map(|stalled| standstill(stalled, wall)),
             stop_blocked: report.stop_blocked.map(|blocked| standstill(blocked, wall)),
         };
-        self.reports.transition(worker, transition).await
+        self.reports.report(Grant { worker, unit, epoch }, Report::Status(Box::new(status))).await
     }
 
     async fn task_set(&self, worker: WorkerId, set: wire::ReportTaskSet) -> Result<Verdict, StoreError> {
         let (Ok(uid), Some(epoch)) = (set.connector_uid.parse(), set.epoch) else { return Ok(Verdict::Void) };
-        let epoch = core_epoch(epoch);
         let tasks = set.tasks.into_iter().map(|task| task.config).collect();
-        self.reports.task_set(worker, uid, epoch, tasks).await
+        let planner = Unit { connector: uid, kind: UnitKind::Planner };
+        let grant = Grant { worker, unit: planner, epoch: core_epoch(epoch) };
+        self.reports.report(grant, Report::TaskSet { change: set.change, tasks }).await
     }
 }
 

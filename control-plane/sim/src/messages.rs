@@ -54,12 +54,12 @@ pub enum ToReplica {
 /// What a worker reports until it is answered.
 #[derive(Debug, Clone)]
 pub enum Report {
-    /// A unit's transition.
-    State(Unit, Epoch, RunState),
+    /// A unit's transition, and its number.
+    State(Unit, Epoch, u64, RunState),
     /// A grant has ended there.
     Ended(Unit, Epoch),
-    /// A planner made tasks.
-    TaskSet(ConnectorUid, Epoch, Vec<Config>),
+    /// A planner made tasks; which of its task sets that is.
+    TaskSet(ConnectorUid, Epoch, u64, Vec<Config>),
     /// The replicas that the worker counts on.
     KnownReplicas(BTreeSet<String>),
     /// An epoch that was found above a grant's.
@@ -78,9 +78,9 @@ pub struct EpochSeen {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Report::State(unit, epoch, state) => write!(f, "{unit} {epoch} is {state:?}"),
+            Report::State(unit, epoch, _, state) => write!(f, "{unit} {epoch} is {state:?}"),
             Report::Ended(unit, epoch) => write!(f, "{unit} {epoch} has ended"),
-            Report::TaskSet(uid, epoch, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
+            Report::TaskSet(uid, epoch, _, tasks) => write!(f, "{uid}/planner {epoch} makes {} tasks", tasks.len()),
             Report::KnownReplicas(known) => write!(f, "counts on {known:?}"),
             Report::EpochSeen(EpochSeen { unit, granted, later, .. }) => {
                 write!(f, "{unit} under {granted} found {later}")

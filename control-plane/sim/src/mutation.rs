@@ -29,11 +29,13 @@ pub enum Mutation {
     CommitUnacknowledged,
     /// A deleted connector leaves nothing that its namesake would wait for.
     ForgetDeleted,
+    /// A report that comes late, through another replica, counts as the latest.
+    IgnoreOrderOfReports,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 13] = [
+    pub const ALL: [Mutation; 14] = [
         Mutation::SkipSelfFence,
         Mutation::AckBeforeCommit,
         Mutation::ShortLease,
@@ -47,5 +49,6 @@ impl Mutation {
         Mutation::ExtendOnSilence,
         Mutation::CommitUnacknowledged,
         Mutation::ForgetDeleted,
+        Mutation::IgnoreOrderOfReports,
     ];
 }

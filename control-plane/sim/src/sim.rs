@@ -15,7 +15,7 @@ use crate::{
     users::Users,
     worker::{Landing, Name, RunnerKey, Worker},
 };
-use control_plane_core::ids::{Revision, WorkerId};
+use control_plane_core::ids::{ConnectorUid, Revision, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Faults and users' changes are made until then, in ms.
@@ -125,6 +125,8 @@ pub struct Sim {
     pub cuts: BTreeSet<Cut>,
     /// Who changes connectors.
     pub users: Users,
+    /// Connectors whose source has grown: their planners make one task more.
+    pub grown: BTreeSet<ConnectorUid>,
     /// What must hold.
     pub invariants: Invariants,
     /// What did not.
@@ -151,6 +153,7 @@ impl Sim {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             users: Users::default(),
+            grown: BTreeSet::new(),
             invariants: Invariants::default(),
             violation: None,
             queue: BTreeMap::new(),

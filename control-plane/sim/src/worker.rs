@@ -476,8 +476,8 @@ impl Sim {
     fn report_states(&mut self, index: usize) {
         let worker = &mut self.workers[index];
         for (key, held) in &mut worker.held {
-            if let Some(state) = held.take_report() {
-                let report = Report::State(unit_of(&key.0), core_epoch(key.1), state);
+            if let Some((change, state)) = held.take_report() {
+                let report = Report::State(unit_of(&key.0), core_epoch(key.1), change, state);
                 worker.reports.push((Topic::State, Some(key.clone())), report);
             }
         }

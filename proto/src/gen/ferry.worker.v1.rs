@@ -314,6 +314,10 @@ pub struct UnitReport {
     /// It was asked to end, does not, and may not be cut off.
     #[prost(message, optional, tag = "22")]
     pub stop_blocked: ::core::option::Option<Standstill>,
+    /// Numbers what is said of the unit under this grant, from 1. What is said again keeps its number; an older one that
+    /// comes late changes nothing.
+    #[prost(uint64, tag = "23")]
+    pub change: u64,
 }
 /// Why a unit failed, in short.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -382,6 +386,9 @@ pub struct ReportTaskSet {
     /// The tasks in order.
     #[prost(message, repeated, tag = "5")]
     pub tasks: ::prost::alloc::vec::Vec<TaskConfig>,
+    /// As in UnitReport.
+    #[prost(uint64, tag = "6")]
+    pub change: u64,
 }
 /// The report was stored, or will never be (its grant or generation is past).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -91,7 +91,7 @@ fn statuses_carry_the_error() {
         restarts: 1,
         next_attempt: Some(Wall(9)),
         version: "1".to_owned(),
-        sequence: 4,
+        change: 4,
         recent_failures: Vec::new(),
         stalled: None,
         stop_blocked: None,
@@ -101,7 +101,7 @@ fn statuses_carry_the_error() {
         "status/01920000-0000-7000-8000-000000000001/planner",
         &status,
         Entry::Status(status.clone()),
-        r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1","sequence":4}"#,
+        r#"{"v":1,"state":"FAILED","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"error":{"class":"E","message":"m","causes":[],"trace":"","retriable":false},"restarts":1,"next_attempt":9,"version":"1","change":4}"#,
     );
 }
 
@@ -117,7 +117,7 @@ fn statuses_carry_where_a_unit_stands_still() {
         restarts: 1,
         next_attempt: None,
         version: "1".to_owned(),
-        sequence: 4,
+        change: 4,
         recent_failures: vec![RecentFailure { at: Wall(2), class: "E".to_owned(), message: "m".to_owned() }],
         stalled: standstill("put"),
         stop_blocked: standstill("stop"),
@@ -127,7 +127,7 @@ fn statuses_carry_where_a_unit_stands_still() {
         "status/01920000-0000-7000-8000-000000000001/0",
         &status,
         Entry::Status(status.clone()),
-        r#"{"v":1,"state":"RUNNING","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"restarts":1,"version":"1","sequence":4,"recent_failures":[{"at":2,"class":"E","message":"m"}],"stalled":{"since":3,"place":"put"},"stop_blocked":{"since":3,"place":"stop"}}"#,
+        r#"{"v":1,"state":"RUNNING","worker":"00000000-0000-0000-0000-000000000007","epoch":{"incarnation":1,"counter":2},"since":5,"restarts":1,"version":"1","change":4,"recent_failures":[{"at":2,"class":"E","message":"m"}],"stalled":{"since":3,"place":"put"},"stop_blocked":{"since":3,"place":"stop"}}"#,
     );
 }
 

@@ -97,6 +97,7 @@ impl Cluster {
     fn tasks(&mut self, n: u128, connector: &[(&str, &str)], tasks: &[&[(&str, &str)]]) {
         let set = TaskSet {
             connector: uid(n),
+            said: None,
             number: Generation::FIRST,
             config_generation: Generation::FIRST,
             connector_config: config(connector),

@@ -34,6 +34,7 @@ fn connector(name: &str, value: &str) -> Connector {
 fn task_set(values: &[&str]) -> TaskSet {
     TaskSet {
         connector: ConnectorUid(Uuid::from_u128(7)),
+        said: None,
         number: Generation::FIRST,
         config_generation: Generation::FIRST,
         connector_config: config("a"),

@@ -51,7 +51,7 @@ fn status(state: RunState) -> UnitStatus {
         restarts: 3,
         next_attempt: None,
         version: "1".to_owned(),
-        sequence: 1,
+        change: 1,
         recent_failures: vec![RecentFailure { at: Wall(4), class: "E".to_owned(), message: "m".to_owned() }],
         stalled: None,
         stop_blocked: None,

@@ -92,6 +92,7 @@ impl Worker {
             unit: Some(unit),
             epoch: Some(epoch),
             state: state.into(),
+            change: self.reports,
             ..wire::UnitReport::default()
         };
         self.session.say(ToReplica::UnitReport(report)).await;

@@ -42,7 +42,7 @@ impl Sim {
         for connector in &connectors {
             // A paused connector's planner makes nothing of a new config before it is resumed.
             let tasks = match connector.target {
-                TargetState::Running => task_count(&connector.config),
+                TargetState::Running => task_count(&connector.config) + u32::from(self.grown.contains(&connector.uid)),
                 TargetState::Paused => self.stored_tasks(connector.uid),
                 TargetState::Stopped => 0,
             };

@@ -4,17 +4,18 @@
 use super::{Waiting, address};
 use crate::{
     etcd::{Answer, Outcome, Request},
-    messages::{EpochSeen, Hello, Report, ToReplica, ToWorker},
+    messages::{Hello, Report, ToReplica, ToWorker},
     mutation::Mutation,
     say,
     sim::{Sim, To, What},
 };
 use control_plane_core::{
     connector::{Connector, DeletedConnector, TargetState},
-    ids::{ConnectorUid, Epoch, Generation, Revision, Unit, UnitKind, WorkerId},
+    ids::{ConnectorUid, Revision, Unit, UnitKind, WorkerId},
     incarnation::LaterEpoch,
     keys::{Key, encode},
     lease::{GrantState, Owner},
+    report as core,
     status::UnitStatus,
     task::TaskSet,
     time::Wall,
@@ -75,8 +76,6 @@ pub(super) struct Job {
     tries: u32,
     /// The view was up to date since the last transaction.
     is_fresh: bool,
-    /// Of a task set that seemed to be void: the view was brought up to date once for that.
-    has_caught_up: bool,
 }
 
 enum Step {
@@ -117,7 +116,7 @@ impl Sim {
 
     fn begin(&mut self, index: usize, kind: Kind) {
         let id = self.number();
-        let job = Job { kind, stage: Stage::Committing, tries: 0, is_fresh: false, has_caught_up: false };
+        let job = Job { kind, stage: Stage::Committing, tries: 0, is_fresh: false };
         self.replicas[index].jobs.insert(id, job);
         self.proceed(index, id);
     }
@@ -140,7 +139,7 @@ impl Sim {
                 self.leader_progress(index);
             }
         }
-        let step = decide(&self.replicas[index].world, &mut job, self.mutation, self.now, uid);
+        let step = decide(&self.replicas[index].world, &job, self.mutation, self.now, uid);
         match step {
             Step::Done => self.job_done(index, job),
             Step::Store(txn) => {
@@ -292,12 +291,10 @@ fn describe(change: &UserChange) -> String {
     }
 }
 
-fn decide(world: &World, job: &mut Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
+fn decide(world: &World, job: &Job, mutation: Option<Mutation>, now: u64, uid: ConnectorUid) -> Step {
     match &job.kind {
         Kind::Register { hello, at, .. } => register(world, job.is_fresh, hello, at),
-        Kind::Report { worker, sequence, report, .. } => {
-            report_step(world, *worker, *sequence, report, &mut job.has_caught_up, mutation, now)
-        }
+        Kind::Report { worker, report, .. } => report_step(world, *worker, report, job.is_fresh, mutation, now),
         Kind::WorkerState { worker, state, .. } => match world.workers.get(worker) {
             Some(Stored { value, revision }) if value.state.may_become(*state) => {
                 let key = Key::Worker(*worker);
@@ -349,121 +346,54 @@ fn known_replicas_step(world: &World, worker: WorkerId, known_replicas: &BTreeSe
 fn report_step(
     world: &World,
     worker: WorkerId,
-    sequence: u64,
     report: &Report,
-    has_caught_up: &mut bool,
+    is_up_to_date: bool,
     mutation: Option<Mutation>,
     now: u64,
 ) -> Step {
-    let (unit, epoch) = match report {
-        Report::State(unit, epoch, _) | Report::Ended(unit, epoch) => (*unit, *epoch),
-        Report::TaskSet(uid, epoch, ..) => (Unit { connector: *uid, kind: UnitKind::Planner }, *epoch),
+    let number = |change| if mutation == Some(Mutation::IgnoreOrderOfReports) { now } else { change };
+    let (unit, epoch, reported) = match report {
+        Report::State(unit, epoch, change, state) => {
+            let status = UnitStatus {
+                state: *state,
+                worker,
+                epoch: *epoch,
+                since: Wall(now as i64),
+                error: None,
+                restarts: 0,
+                next_attempt: None,
+                version: String::new(),
+                change: number(*change),
+                recent_failures: Vec::new(),
+                stalled: None,
+                stop_blocked: None,
+            };
+            (*unit, *epoch, core::Report::Status(Box::new(status)))
+        }
+        Report::Ended(unit, epoch) => (*unit, *epoch, core::Report::Ended),
+        Report::TaskSet(uid, epoch, change, tasks) => {
+            let planner = Unit { connector: *uid, kind: UnitKind::Planner };
+            (planner, *epoch, core::Report::TaskSet { change: number(*change), tasks: tasks.clone() })
+        }
         Report::KnownReplicas(known) => return known_replicas_step(world, worker, known),
-        Report::EpochSeen(EpochSeen { unit, granted, .. }) => (*unit, *granted),
+        Report::EpochSeen(_) if !is_up_to_date => return Step::Behind,
+        // Where the store has forgotten it, that was noted when the view had caught up.
+        Report::EpochSeen(seen) => match world.what_of_later(seen.unit, seen.granted, seen.later, seen.is_stored) {
+            LaterEpoch::IsPassed => (seen.unit, seen.granted, core::Report::TakeBack),
+            _ => return Step::Done,
+        },
     };
     if mutation == Some(Mutation::IgnoreEpochOfEnds)
         && let (Report::Ended(..), Some(owner)) = (report, world.owners.get(&unit))
     {
-        return ended(unit, owner);
+        return Step::Store(core::release(unit, owner));
     }
-    match world.owners.get(&unit) {
-        Some(owner) if owner.value.epoch == epoch && owner.value.worker == worker => match report {
-            Report::State(unit, epoch, state) => {
-                let before = world.statuses.get(unit);
-                if before.is_some_and(|before| before.value.epoch == *epoch && before.value.state == *state) {
-                    return Step::Done;
-                }
-                let is_late = |old: &UnitStatus| old.epoch == *epoch && old.sequence >= sequence;
-                let unchanged = match before {
-                    Some(before) if is_late(&before.value) => return Step::Done,
-                    Some(before) => Compare::Unchanged(Key::Status(*unit), before.revision),
-                    None => Compare::Absent(Key::Status(*unit)),
-                };
-                let status = UnitStatus {
-                    state: *state,
-                    worker,
-                    epoch: *epoch,
-                    since: Wall(now as i64),
-                    error: None,
-                    restarts: 0,
-                    next_attempt: None,
-                    version: String::new(),
-                    sequence,
-                    recent_failures: Vec::new(),
-                    stalled: None,
-                    stop_blocked: None,
-                };
-                let guard = Compare::Unchanged(Key::Owner(*unit), owner.revision);
-                Step::Store(Txn::new().when(guard).when(unchanged).put(Key::Status(*unit), encode(&status)))
-            }
-            Report::Ended(unit, _) => ended(*unit, owner),
-            Report::TaskSet(uid, _, tasks) => task_set(world, *uid, tasks.clone(), owner, has_caught_up),
-            // Where the store has forgotten it, that was noted when the view had caught up.
-            Report::EpochSeen(seen) => {
-                let meaning = world.what_of_later(seen.unit, seen.granted, seen.later, seen.is_stored);
-                if meaning != LaterEpoch::IsPassed || owner.value.state == GrantState::Revoking {
-                    return Step::Done;
-                }
-                let revoking = Owner { state: GrantState::Revoking, ..owner.value.clone() };
-                let key = Key::Owner(unit);
-                Step::Store(
-                    Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).put(key, encode(&revoking)),
-                )
-            }
-            Report::KnownReplicas(_) => Step::Done,
-        },
-        Some(owner) if owner.value.epoch > epoch => Step::Done,
-        _ if world.epoch.as_ref().is_some_and(|stored: &Stored<Epoch>| stored.value >= epoch) => Step::Done,
-        _ => Step::Behind,
+    let circumstances = core::Circumstances { is_up_to_date, takes_statuses: true };
+    match core::decide(world, core::Grant { worker, unit, epoch }, &reported, circumstances) {
+        core::Step::Store(txn, _) => Step::Store(txn),
+        core::Step::Done(_) => Step::Done,
+        core::Step::Behind => Step::Behind,
     }
-}
-
-fn ended(unit: Unit, owner: &Stored<Owner>) -> Step {
-    let key = Key::Owner(unit);
-    Step::Store(Txn::new().when(Compare::Unchanged(key.clone(), owner.revision)).delete(key))
-}
-
-fn task_set(
-    world: &World,
-    uid: ConnectorUid,
-    tasks: Vec<control_plane_core::connector::Config>,
-    owner: &Stored<Owner>,
-    has_caught_up: &mut bool,
-) -> Step {
-    let Some(connector) = world.connectors.get(&uid) else { return Step::Done };
-    let planner = Unit { connector: uid, kind: UnitKind::Planner };
-    let is_current = world.wanted_digest(planner) == Some(owner.value.digest);
-    if !is_current || connector.value.target == TargetState::Stopped {
-        // This view may be behind the resumption that the planner obeyed.
-        return match std::mem::replace(has_caught_up, true) {
-            true => Step::Done,
-            false => Step::Behind,
-        };
-    }
-    let old = world.task_sets.get(&uid);
-    let set = TaskSet {
-        connector: uid,
-        number: old.map_or(Generation::FIRST, |old| old.value.number.next()),
-        config_generation: connector.value.config_generation,
-        connector_config: connector.value.config.clone(),
-        settings: connector.value.settings.clone(),
-        tasks,
-    };
-    if old.is_some_and(|old| TaskSet { number: old.value.number, ..set.clone() } == old.value) {
-        return Step::Done;
-    }
-    let named = Key::Connector(connector.value.namespace.clone(), connector.value.name.clone());
-    let guard = match old {
-        Some(old) => Compare::Unchanged(Key::TaskSet(uid), old.revision),
-        None => Compare::Absent(Key::TaskSet(uid)),
-    };
-    Step::Store(
-        Txn::new()
-            .when(Compare::Unchanged(Key::Owner(planner), owner.revision))
-            .when(Compare::Unchanged(named, connector.revision))
-            .when(guard)
-            .put(Key::TaskSet(uid), encode(&set)),
-    )
 }
 
 fn user_step(world: &World, change: &UserChange, mutation: Option<Mutation>, uid: ConnectorUid) -> Step {

@@ -9,6 +9,7 @@ use crate::{
     messages::{EpochSeen, Report, core_epoch, unit_of},
     mutation::Mutation,
     sim::{CALM_AT, Sim, To, What},
+    users::task_count,
     worker::{Topic, units::Held},
 };
 use control_plane_core::{connector::Config, status::RunState};
@@ -183,12 +184,24 @@ impl Sim {
         if held.target == Target::Running && !held.confirmed && !runner.is_started {
             return;
         }
-        // It tells its tasks when they are first known: a resumed planner finds that they have not changed.
-        if held.target == Target::Running && !std::mem::replace(&mut runner.is_started, true) {
-            let tasks = task_configs(&held.work.connector_config);
-            let report = Report::TaskSet(unit_of(&key.0).connector, core_epoch(key.1), tasks);
-            held.task_set = Some(report.clone());
-            worker.reports.push((Topic::TaskSet, Some(key.clone())), report);
+        let uid = unit_of(&key.0).connector;
+        if held.target == Target::Running {
+            // What it watches may change: KIP-63's `requestTaskReconfiguration`.
+            if self.now < CALM_AT && self.rng.below(1500) == 0 && !self.grown.remove(&uid) {
+                self.grown.insert(uid);
+            }
+            let tasks = task_configs(&held.work.connector_config, self.grown.contains(&uid));
+            let (change, is_same) = match &held.task_set {
+                Some(Report::TaskSet(_, _, before, told)) => (before + 1, *told == tasks),
+                _ => (1, false),
+            };
+            // When they are first known, it tells them in any case: a resumed planner finds that they have not changed.
+            if !std::mem::replace(&mut runner.is_started, true) || !is_same {
+                let report = Report::TaskSet(uid, core_epoch(key.1), change, tasks);
+                held.task_set = Some(report.clone());
+                worker.reports.push((Topic::TaskSet, Some(key.clone())), report);
+                self.trace.count("task sets made");
+            }
         }
         held.enter(state_of(held.target));
     }
@@ -415,8 +428,8 @@ fn state_of(target: Target) -> RunState {
 }
 
 /// A change of `v` changes every other task's config, a change of `n` their number.
-fn task_configs(config: &Config) -> Vec<Config> {
-    let count: u32 = config.get("n").and_then(|n| n.parse().ok()).unwrap_or(1);
+fn task_configs(config: &Config, has_grown: bool) -> Vec<Config> {
+    let count = task_count(config) + u32::from(has_grown);
     let flavour = config.get("v").cloned().unwrap_or_default();
     (0..count)
         .map(|n| BTreeMap::from([("t".to_owned(), if n % 2 == 0 { flavour.clone() } else { n.to_string() })]))

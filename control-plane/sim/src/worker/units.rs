@@ -34,7 +34,9 @@ pub(super) struct Held {
     pub(super) runner: Option<Runner>,
     pub(super) stop_since: Option<u64>,
     state: RunState,
-    is_changed: bool,
+    /// Numbers what there is to say of it, and what was said.
+    change: u64,
+    said: u64,
     backoff: Backoff,
     restart_at: Option<u64>,
     /// A planner's latest task set.
@@ -45,16 +47,16 @@ impl Held {
     pub(super) fn enter(&mut self, state: RunState) {
         if self.state != state {
             self.state = state;
-            self.is_changed = true;
+            self.change += 1;
         }
     }
 
     pub(super) fn say_again(&mut self) {
-        self.is_changed = true;
+        self.said = 0;
     }
 
-    pub(super) fn take_report(&mut self) -> Option<RunState> {
-        std::mem::take(&mut self.is_changed).then_some(self.state)
+    pub(super) fn take_report(&mut self) -> Option<(u64, RunState)> {
+        (std::mem::replace(&mut self.said, self.change) < self.change).then_some((self.change, self.state))
     }
 
     /// Whether it was open.
@@ -81,7 +83,8 @@ impl Sim {
             runner: None,
             stop_since: None,
             state: RunState::Starting,
-            is_changed: true,
+            change: 1,
+            said: 0,
             backoff: Backoff::new(BACKOFF),
             restart_at: None,
             task_set: None,
@@ -166,7 +169,7 @@ impl Sim {
             self.trace.count("fenced by another producer");
         }
         held.enter(RunState::Failed);
-        held.is_changed = true;
+        held.change += 1;
         let wait = held.backoff.after_failure(Duration::from_millis(now - runner.started));
         held.restart_at = Some(now + wait.as_millis() as u64);
         self.trace.count("units failed");

@@ -11,10 +11,13 @@ fn the_same_seed_gives_the_same_run() {
     assert_ne!(run(1, None, false).digest, run(2, None, false).digest);
 }
 
+/// Seeds that together meet everything that happens.
+const SEEDS: u64 = 300;
+
 #[test]
 fn all_invariants_hold_and_the_runs_are_not_vacuous() {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for seed in 0..100 {
+    for seed in 0..SEEDS {
         let outcome = run(seed, None, false);
         let lines = outcome.lines.join("\n");
         assert_eq!(outcome.violation, None, "seed {seed}\n{lines}");
@@ -42,13 +45,14 @@ fn all_invariants_hold_and_the_runs_are_not_vacuous() {
         "incarnations raised",
         "clock jumps",
         "resignations",
+        "task sets made",
         "producers initialised",
         "fenced by another producer",
     ];
     for what in expected {
-        assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in a hundred seeds: {counts:?}");
+        assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in {SEEDS} seeds: {counts:?}");
     }
-    assert!(counts["offsets committed"] > 50_000, "{counts:?}");
+    assert!(counts["offsets committed"] > 500 * SEEDS, "{counts:?}");
 }
 
 /// Seeds tried for a mutation.
@@ -127,4 +131,9 @@ fn committing_what_is_not_acknowledged_is_noticed() {
 #[test]
 fn a_namesake_that_does_not_wait_is_noticed() {
     caught(Mutation::ForgetDeleted, "at most one unfenced worker");
+}
+
+#[test]
+fn reports_in_the_order_of_their_coming_are_noticed() {
+    caught(Mutation::IgnoreOrderOfReports, "a status is true");
 }

@@ -52,7 +52,10 @@ struct Held {
     runner: Option<Runner>,
     state: RunState,
     entered: Monotonic,
-    changed: bool,
+    /// Numbers what there is to say of it.
+    change: u64,
+    /// What was said last; 0: nothing, or it may be lost.
+    said: u64,
     health: Health,
     restart_at: Option<Instant>,
     /// When it was asked to end.
@@ -111,7 +114,8 @@ impl Units {
             runner: None,
             state: RunState::Starting,
             entered: clock::now(),
-            changed: true,
+            change: 1,
+            said: 0,
             health: Health::new(seed(&key)),
             restart_at: None,
             stop_asked: None,
@@ -287,6 +291,7 @@ impl Units {
             epoch: Some(wire_epoch(epoch)),
             config_generation: held.work.config_generation,
             tasks: tasks.into_iter().map(|config| wire::TaskConfig { config }).collect(),
+            change: held.task_set.as_ref().map_or(1, |before| before.change + 1),
         };
         let size = prost::Message::encoded_len(&report);
         if size > TASK_SET_LIMIT_BYTES {
@@ -342,7 +347,7 @@ impl Units {
             let runner = held.runner.as_ref().filter(|_| is_at_work);
             let (entered, activity) = (held.entered, runner.map(|runner| runner.handle.activity()));
             if held.health.look(now, |after| activity.and_then(|activity| activity.stall(entered, after))) {
-                held.changed = true;
+                held.change += 1;
                 match held.health.stall() {
                     Some(stall) => {
                         tracing::warn!(%unit, %epoch, connector = %held.work.connector, place = %stall.place,
@@ -359,7 +364,9 @@ impl Units {
         let Some(held) = self.held.get_mut(&(unit.clone(), epoch)) else { return };
         let place = held.runner.as_ref().and_then(|runner| runner.handle.activity().place());
         let since = held.stop_asked.unwrap_or(held.entered);
-        held.changed |= held.health.stop_is_blocked(since, place);
+        if held.health.stop_is_blocked(since, place) {
+            held.change += 1;
+        }
     }
 
     /// A unit that has ended as asked.
@@ -388,15 +395,15 @@ impl Units {
 
     /// Everything is to be reported anew, as it is.
     pub(super) fn say_again(&mut self) {
-        self.held.values_mut().for_each(|held| held.changed = true);
+        self.held.values_mut().for_each(|held| held.said = 0);
     }
 
     /// What units have become since the last call.
     pub(super) fn take_reports(&mut self) -> Vec<(UnitName, Epoch, wire::UnitReport)> {
         let (now, at) = (Instant::now(), clock::now());
         let mut reports = Vec::new();
-        for ((unit, epoch), held) in self.held.iter_mut().filter(|(_, held)| held.changed) {
-            held.changed = false;
+        for ((unit, epoch), held) in self.held.iter_mut().filter(|(_, held)| held.said < held.change) {
+            held.said = held.change;
             let mut report = wire::UnitReport {
                 state: wire_state(&held.state).into(),
                 error: match &held.state {
@@ -408,6 +415,7 @@ impl Units {
                     .map_or(0, |at| at.saturating_duration_since(now).as_millis().max(1) as u64),
                 age_ms: at.since(held.entered).as_millis() as u64,
                 version: held.version.clone(),
+                change: held.change,
                 ..wire::UnitReport::default()
             };
             held.health.tell(&mut report, at);
@@ -446,14 +454,14 @@ impl Held {
             }
             self.state = state;
             self.entered = now;
-            self.changed = true;
+            self.change += 1;
         }
     }
 
     /// It has failed, and no runner is left: it is started again when the policy says so.
     fn end_run(&mut self) {
         self.restart_at = self.health.wait(clock::now()).map(|wait| Instant::now() + wait);
-        self.changed = true;
+        self.change += 1;
     }
 }
 

@@ -180,6 +180,7 @@ impl Hollow<'_> {
             unit: Some(unit.clone()),
             epoch: Some(epoch),
             state: RunState::Running.into(),
+            change: 1,
             ..UnitReport::default()
         };
         self.say(ToReplica::UnitReport(report)).await?;
@@ -193,6 +194,7 @@ impl Hollow<'_> {
                 epoch: Some(epoch),
                 config_generation: assignment.config_generation,
                 tasks: (0..count).map(|number| TaskConfig { config: config(number) }).collect(),
+                change: 1,
             };
             self.say(ToReplica::TaskSet(set)).await?;
         }

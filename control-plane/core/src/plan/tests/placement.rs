@@ -14,6 +14,7 @@ impl Cluster {
         let connector_config = self.world.connectors[&uid(n)].value.config.clone();
         let set = TaskSet {
             connector: uid(n),
+            said: None,
             number: Generation::FIRST,
             config_generation: Generation::FIRST,
             connector_config,
