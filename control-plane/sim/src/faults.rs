@@ -63,6 +63,11 @@ pub enum Fault {
 impl Sim {
     /// Faults and what heals them.
     pub fn schedule_faults(&mut self) {
+        self.has_slow_disk = self.rng.chance(10);
+        if self.has_slow_disk {
+            self.schedule_stalls();
+            return;
+        }
         // A few runs are quiet, most are not.
         let pause = [u64::MAX, 6000, 3000, 1500, 800][self.rng.index(5)];
         let mut at = 2000;
@@ -76,6 +81,17 @@ impl Sim {
             }
         }
         self.after(CALM_AT + 1, To::World, What::Fault(Fault::Calm));
+    }
+
+    /// Fsyncs of half a second, one after another or with pauses.
+    fn schedule_stalls(&mut self) {
+        let pause = [50, 400, 2000][self.rng.index(3)];
+        let mut at = 2000;
+        while at < CALM_AT {
+            let stall = self.rng.between(400, 600);
+            self.after(at, To::World, What::Fault(Fault::EtcdStall(stall)));
+            at += stall + self.rng.between(10, pause);
+        }
     }
 
     fn any_fault(&mut self) -> (Fault, Option<(u64, Fault)>) {

@@ -2,6 +2,7 @@
 
 mod converges;
 mod epochs_grow;
+mod no_false_takeover;
 mod no_loss;
 mod nobody_disturbed;
 mod offsets_forward;

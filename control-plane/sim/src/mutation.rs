@@ -31,11 +31,13 @@ pub enum Mutation {
     ForgetDeleted,
     /// A report that comes late, through another replica, counts as the latest.
     IgnoreOrderOfReports,
+    /// A replica answers HOLD only where the store refuses what it is given, not where it takes long.
+    WaitForTheStore,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 14] = [
+    pub const ALL: [Mutation; 15] = [
         Mutation::SkipSelfFence,
         Mutation::AckBeforeCommit,
         Mutation::ShortLease,
@@ -50,5 +52,6 @@ impl Mutation {
         Mutation::CommitUnacknowledged,
         Mutation::ForgetDeleted,
         Mutation::IgnoreOrderOfReports,
+        Mutation::WaitForTheStore,
     ];
 }

@@ -125,6 +125,8 @@ pub struct Sim {
     pub cuts: BTreeSet<Cut>,
     /// Who changes connectors.
     pub users: Users,
+    /// The run in which nothing breaks, and only the disk under the store is slow.
+    pub has_slow_disk: bool,
     /// Connectors whose source has grown: their planners make one task more.
     pub grown: BTreeSet<ConnectorUid>,
     /// What must hold.
@@ -153,6 +155,7 @@ impl Sim {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             users: Users::default(),
+            has_slow_disk: false,
             grown: BTreeSet::new(),
             invariants: Invariants::default(),
             violation: None,
@@ -208,7 +211,7 @@ impl Sim {
 
     /// Now and then something takes longer; once calm has come, a little longer.
     pub fn slowness(&mut self, in_a_thousand: u64, low: u64, high: u64) -> u64 {
-        let high = if self.now < CALM_AT { high } else { high.min(CALM_SLOWNESS) };
+        let high = if self.now < CALM_AT && !self.has_slow_disk { high } else { high.min(CALM_SLOWNESS) };
         if self.rng.below(1000) < in_a_thousand { self.rng.between(low, high) } else { 0 }
     }
 
@@ -294,7 +297,7 @@ impl Sim {
         }
         self.stored(before);
         let slow = self.slowness(10, 50, 800);
-        if self.rng.below(1000) < 2 && self.now < CALM_AT {
+        if self.rng.below(1000) < 2 && self.now < CALM_AT && !self.has_slow_disk {
             self.trace.count("answers of etcd lost");
             return;
         }

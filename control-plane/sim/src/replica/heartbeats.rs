@@ -28,7 +28,9 @@ impl Sim {
     }
 
     pub(super) fn hub_timer(&mut self, index: usize) {
-        self.hold(index, HOLD_AFTER);
+        if self.mutation != Some(Mutation::WaitForTheStore) {
+            self.hold(index, HOLD_AFTER);
+        }
         let replica = &self.replicas[index];
         let is_due = replica.flush_due.is_some_and(|at| self.now >= at);
         if is_due && replica.is_live && !replica.is_flushing {

@@ -137,3 +137,8 @@ fn a_namesake_that_does_not_wait_is_noticed() {
 fn reports_in_the_order_of_their_coming_are_noticed() {
     caught(Mutation::IgnoreOrderOfReports, "a status is true");
 }
+
+#[test]
+fn a_replica_that_waits_for_a_slow_store_is_noticed() {
+    caught(Mutation::WaitForTheStore, "no lease ends for a slow disk");
+}
