@@ -78,7 +78,8 @@ impl Sim {
             (_, 35..=44) => UserChange::Target(connector, TargetState::Paused),
             (_, 45..=54) => UserChange::Target(connector, TargetState::Stopped),
             (_, 55..=74) => UserChange::Target(connector, TargetState::Running),
-            (_, 75..=86) => UserChange::Restart(connector),
+            (_, 75..=83) => UserChange::Restart(connector),
+            (_, 84..=87) => UserChange::Settings,
             _ => {
                 // Often created again at once, under a new uid.
                 if self.rng.chance(70) {

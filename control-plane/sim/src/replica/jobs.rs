@@ -10,8 +10,8 @@ use crate::{
     sim::{Sim, To, What},
 };
 use control_plane_core::{
-    connector::{Connector, DeletedConnector, TargetState},
-    ids::{ConnectorUid, Revision, Unit, UnitKind, WorkerId},
+    connector::{Config, Connector, DeletedConnector, Settings, TargetState},
+    ids::{ConnectorUid, Generation, Revision, SettingsId, Unit, UnitKind, WorkerId},
     incarnation::LaterEpoch,
     keys::{Key, encode},
     lease::{GrantState, Owner},
@@ -51,6 +51,8 @@ pub enum UserChange {
     Target(Connector, TargetState),
     /// Takes all units back so that they start anew.
     Restart(Connector),
+    /// Gives the replicas other worker properties: everything starts anew.
+    Settings,
 }
 
 #[derive(Debug, Clone)]
@@ -288,6 +290,7 @@ fn describe(change: &UserChange) -> String {
         UserChange::Delete(connector) => format!("delete {}", connector.name),
         UserChange::Target(connector, target) => format!("{} to be {target:?}", connector.name),
         UserChange::Restart(connector) => format!("restart {}", connector.name),
+        UserChange::Settings => "other settings".to_owned(),
     }
 }
 
@@ -397,9 +400,10 @@ fn report_step(
 }
 
 fn user_step(world: &World, change: &UserChange, mutation: Option<Mutation>, uid: ConnectorUid) -> Step {
-    let (UserChange::Delete(named) | UserChange::Target(named, _) | UserChange::Restart(named)) = change else {
-        let UserChange::Put(wanted) = change else { return Step::Done };
-        return put_connector(world, wanted, uid);
+    let named = match change {
+        UserChange::Delete(named) | UserChange::Target(named, _) | UserChange::Restart(named) => named,
+        UserChange::Put(wanted) => return put_connector(world, wanted, uid),
+        UserChange::Settings => return put_settings(world),
     };
     let Some(stored) = world.connector(&named.namespace, &named.name) else { return Step::Done };
     let (connector, key) = (&stored.value, Key::Connector(named.namespace.clone(), named.name.clone()));
@@ -445,6 +449,17 @@ fn user_step(world: &World, change: &UserChange, mutation: Option<Mutation>, uid
         }
         _ => Step::Done,
     }
+}
+
+fn put_settings(world: &World) -> Step {
+    let id = SettingsId::default();
+    let key = Key::Settings(id.clone());
+    let (generation, guard) = match world.settings.get(&id) {
+        Some(stored) => (stored.value.generation.next(), Compare::Unchanged(key.clone(), stored.revision)),
+        None => (Generation::FIRST, Compare::Absent(key.clone())),
+    };
+    let settings = Settings { generation, properties: Config::new() };
+    Step::Store(Txn::new().when(guard).put(key, encode(&settings)))
 }
 
 fn put_connector(world: &World, wanted: &Connector, uid: ConnectorUid) -> Step {
