@@ -5,13 +5,15 @@
 
 mod commands;
 mod ending;
+mod replicas;
+mod sending;
 mod units;
 
 use crate::{
     clock,
     guard::Guard,
     plugins::catalogue,
-    session::{self, SessionEvent},
+    session::SessionEvent,
     task::{Runtime, TaskEvent},
     wire::{self as convert, SettingsTable, Work},
 };
@@ -43,12 +45,8 @@ use uuid::Uuid;
 const SESSION_EVENTS: usize = 4096;
 /// Events of runners that may wait.
 const TASK_EVENTS: usize = 4096;
-/// Sessions to replicas at the most.
-const REPLICAS_LIMIT: usize = 16;
 /// Reports that are not answered within this time are sent again.
 const REPORT_AGAIN: Duration = Duration::from_secs(2);
-/// Reports sent at a time.
-const REPORT_BATCH: usize = 256;
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// A stop may take so much longer than the graceful timeout before it is cut off.
@@ -238,59 +236,6 @@ impl Supervisor {
                 self.say_goodbye().await;
                 return Ok(Ended::Asked);
             }
-        }
-    }
-
-    fn dial(&mut self, address: String) {
-        let known = self.dialling.contains_key(&address) || self.aliases.values().any(|listed| *listed == address);
-        if known {
-            return;
-        }
-        if self.dialling.len() >= REPLICAS_LIMIT {
-            self.give_up_one_that_is_away();
-        }
-        if self.dialling.len() < REPLICAS_LIMIT {
-            let task =
-                tokio::spawn(session::keep(address.clone(), self.hello.subscribe(), self.session_sender.clone()));
-            self.dialling.insert(address, task);
-        }
-    }
-
-    /// Replicas that come and go under ever new addresses must not use up all places: one that is neither configured, nor
-    /// listed, nor connected is dialled no more. It stays known: only an acknowledgement counts from then on.
-    fn give_up_one_that_is_away(&mut self) {
-        let is_needed = |address: &String| {
-            let listed_as = self.aliases.get(address).unwrap_or(address);
-            self.sessions.contains_key(address)
-                || self.identity.control_planes.contains(address)
-                || self.listed.contains(listed_as)
-        };
-        let away = self.dialling.keys().find(|address| !is_needed(address)).cloned();
-        if let Some(task) = away.as_ref().and_then(|address| self.dialling.remove(address)) {
-            task.abort();
-        }
-        self.aliases.retain(|address, _| Some(address) != away.as_ref());
-    }
-
-    fn listed(&mut self, list: wire::ReplicaList) {
-        self.listed = list.addresses.iter().cloned().collect();
-        // One that is not listed any more is dialled on: it may come back, and must be heard before a HOLD counts.
-        for address in list.addresses {
-            self.lease.know(address.clone());
-            self.dial(address);
-        }
-        self.tell_known_replicas();
-    }
-
-    /// Told before it is needed: a leader that this worker does not count on must not expire it.
-    fn tell_known_replicas(&mut self) {
-        let addresses: Vec<String> = self.lease.known().map(str::to_owned).collect();
-        if self.hello.borrow().known_replicas != addresses {
-            self.hello.send_modify(|hello| hello.known_replicas.clone_from(&addresses));
-            self.reports.push(
-                ReportKey::KnownReplicas,
-                ToReplica::KnownReplicas(wire::KnownReplicas { sequence: 0, addresses }),
-            );
         }
     }
 
@@ -558,57 +503,6 @@ impl Supervisor {
         glance.leased = self.lease.deadline().is_some_and(|deadline| now < deadline);
         (glance.units, glance.failed) = self.units.count();
         glance.records = self.units.records();
-    }
-
-    /// Sends what is due; never waits.
-    fn flush(&mut self) {
-        let now = Instant::now();
-        if !self.sessions.is_empty() && (now >= self.next_heartbeat || self.urgent) {
-            self.urgent = false;
-            self.next_heartbeat = now + self.heartbeat_interval;
-            let number = self.lease.send(clock::now());
-            self.sessions.retain(|replica, session| {
-                let beat = ToReplica::Heartbeat(wire::Heartbeat { number });
-                let sent = session.outbox.try_send(wire::SessionRequest { message: Some(beat) }).is_ok();
-                if !sent {
-                    tracing::warn!(%replica, "the replica does not read its session");
-                }
-                sent
-            });
-        }
-        if self.sessions.is_empty() {
-            return;
-        }
-        for (sequence, report) in self.reports.due(clock::now(), REPORT_BATCH) {
-            self.send_to_one(numbered(report, sequence));
-        }
-    }
-
-    fn send_to_one(&self, message: ToReplica) {
-        let preferred = |session: &&Session| Some(&session.listed_as) == self.acknowledging.as_ref();
-        if let Some(session) = self.sessions.values().find(preferred).or(self.sessions.values().next()) {
-            // A report that does not fit is sent again.
-            let _ = session.outbox.try_send(wire::SessionRequest { message: Some(message) });
-        }
-    }
-
-    /// Each replica answers its users from what it was told itself. A sample never takes the room that other messages need.
-    fn send_sample(&self, progress: &wire::Progress) {
-        for session in self.sessions.values().filter(|session| session.outbox.capacity() > session::OUTBOX / 2) {
-            let message = Some(ToReplica::Progress(progress.clone()));
-            // A sample that does not fit is followed by the next.
-            let _ = session.outbox.try_send(wire::SessionRequest { message });
-        }
-    }
-}
-
-fn numbered(report: ToReplica, number: u64) -> ToReplica {
-    match report {
-        ToReplica::UnitReport(report) => ToReplica::UnitReport(wire::UnitReport { sequence: number, ..report }),
-        ToReplica::UnitEnded(ended) => ToReplica::UnitEnded(wire::UnitEnded { sequence: number, ..ended }),
-        ToReplica::TaskSet(set) => ToReplica::TaskSet(wire::ReportTaskSet { sequence: number, ..set }),
-        ToReplica::KnownReplicas(known) => ToReplica::KnownReplicas(wire::KnownReplicas { sequence: number, ..known }),
-        other => other,
     }
 }
 

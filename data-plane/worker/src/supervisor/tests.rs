@@ -1,6 +1,6 @@
 //! What the loop decides by itself, without a control plane.
 
-use super::*;
+use super::{replicas::REPLICAS_LIMIT, *};
 use crate::task::Deadline;
 use data_plane_broker::memory::MemoryBroker;
 
