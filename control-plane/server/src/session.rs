@@ -25,14 +25,15 @@ use control_plane_core::{
     worker::WorkerState,
 };
 use control_plane_store::StoreError;
+use prost::Message as _;
 use proto::worker_v1::{
     self as wire, session_request::Message as FromWorker, session_response::Message as ToWorker,
     session_service_server::SessionService,
 };
 use registration::{KNOWN_REPLICAS_LIMIT, Registered};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -48,6 +49,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 const LEASE_MARGIN: Duration = Duration::from_millis(200);
 /// Reports of a session that may wait for the store.
 const REPORTS: usize = 1024;
+/// What they may take together; a single one that is larger waits alone.
+const REPORTS_BYTES: usize = 2 << 20;
+
+/// A report, and the room that it takes.
+type Queued = (FromWorker, OwnedSemaphorePermit);
 
 /// The service.
 #[derive(Clone)]
@@ -182,13 +188,13 @@ impl WorkerSessions {
 
     async fn listen(&self, worker: WorkerId, session: u64, mut incoming: Streaming<wire::SessionRequest>) {
         let (reports, queue) = mpsc::channel(REPORTS);
+        let room = Arc::new(Semaphore::new(REPORTS_BYTES));
         let storing = tokio::spawn(self.clone().store_reports(worker, queue));
         let pace = self.limits.pace();
         loop {
             pace.next().await;
-            let message = match incoming.message().await {
-                Ok(Some(wire::SessionRequest { message: Some(message) })) => message,
-                Ok(Some(_)) => continue,
+            let request = match incoming.message().await {
+                Ok(Some(request)) => request,
                 Ok(None) => break,
                 Err(status) => {
                     if let Some(too_large) = self.limits.too_large(&status) {
@@ -201,6 +207,8 @@ impl WorkerSessions {
             if !self.sessions.is_current(worker, session) {
                 break;
             }
+            let size = request.encoded_len().min(REPORTS_BYTES) as u32;
+            let Some(message) = request.message else { continue };
             match message {
                 FromWorker::Heartbeat(beat) => {
                     if self.hub.send(ToHub::Heartbeat(worker, beat.number)).await.is_err() {
@@ -210,13 +218,18 @@ impl WorkerSessions {
                 FromWorker::CommandResult(result) => self.sessions.answered(worker, result),
                 FromWorker::Progress(progress) => self.sample(progress),
                 FromWorker::Goodbye(_) => {
-                    if reports.send(FromWorker::Goodbye(wire::Goodbye {})).await.is_err() {
+                    let Ok(room) = room.clone().acquire_many_owned(size).await else { break };
+                    if reports.send((FromWorker::Goodbye(wire::Goodbye {}), room)).await.is_err() {
                         break;
                     }
                 }
                 FromWorker::Hello(_) => tracing::warn!(%worker, "a second Hello is ignored"),
                 // A full queue drops the report: the worker repeats it.
-                report => drop(reports.try_send(report)),
+                report => {
+                    if let Ok(room) = room.clone().try_acquire_many_owned(size) {
+                        drop(reports.try_send((report, room)));
+                    }
+                }
             }
         }
         drop(reports);
@@ -237,8 +250,8 @@ impl WorkerSessions {
         }
     }
 
-    async fn store_reports(self, worker: WorkerId, mut queue: mpsc::Receiver<FromWorker>) {
-        while let Some(report) = queue.recv().await {
+    async fn store_reports(self, worker: WorkerId, mut queue: mpsc::Receiver<Queued>) {
+        while let Some((report, _room)) = queue.recv().await {
             let (sequence, verdict) = match report {
                 FromWorker::UnitReport(report) => (report.sequence, self.unit_report(worker, report).await),
                 FromWorker::UnitEnded(ended) => {
