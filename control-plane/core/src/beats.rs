@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Heartbeats of a worker whose arrival is remembered; of older ones it is forgotten how long they wait.
+/// Heartbeats of a worker whose arrivals are told apart.
 const WAITING_LIMIT: usize = 16;
 
 /// Heartbeats of one replica's sessions.
@@ -49,9 +49,11 @@ impl Beats {
         let heard = self.heard.entry(worker).or_default();
         if number > heard.received {
             heard.received = number;
-            heard.waiting.push_back((number, now));
-            if heard.waiting.len() > WAITING_LIMIT {
-                heard.waiting.pop_front();
+            let is_full = heard.waiting.len() >= WAITING_LIMIT;
+            match heard.waiting.back_mut().filter(|_| is_full) {
+                // As if it had come with the one before it: how long the first one waits must not be forgotten.
+                Some((last, _)) => *last = number,
+                None => heard.waiting.push_back((number, now)),
             }
             self.dirty = true;
         }

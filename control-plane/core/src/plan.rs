@@ -70,16 +70,18 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
         return plan;
     }
     plan_leases(world, policy, now, &mut plan);
-    // Those who were made void may run on for a lease at most.
+    // Those who were made void may run on for a lease at most once they are expired.
+    let is_any_left = world.workers.values().any(|worker| world.is_void(&worker.value));
     let voided_until = world.voided_at.map(|at| at + policy.lease_ttl).filter(|until| now < *until);
-    if let Some(until) = voided_until {
+    if is_any_left || voided_until.is_some() {
         // By their entries a later leader knows of them too.
         plan.forget.clear();
-        plan.look_again(until);
+        plan.again_at = plan.again_at.into_iter().chain(voided_until).min();
         return plan;
     }
     plan_taking_back(world, policy, now, &mut plan);
-    let settled_at = settled_at(world, policy);
+    // Also of a worker that the store has forgotten.
+    let settled_at = settled_at(world, policy, Some(&world.held_at));
     match world.has_heard_all() || now >= settled_at {
         true => plan_giving(world, policy, &mut plan),
         false => plan.look_again(settled_at.min(now + HEARING_PAUSE)),
@@ -89,7 +91,6 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
 }
 
 fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) {
-    let settled_at = settled_at(world, policy);
     let owning: BTreeSet<WorkerId> = world.owners.values().map(|owner| owner.value.worker).collect();
     let leader = world.leader_address();
     for (id, stored) in &world.workers {
@@ -100,10 +101,9 @@ fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) 
             }
             continue;
         }
-        let is_void = worker.incarnation < world.incarnation();
         let silent_since = world.beats.get(id).map_or(world.timers_since, |beat| beat.since);
-        let due = (silent_since + policy.lease_ttl).max(settled_at);
-        if !is_void && now < due {
+        let due = (silent_since + policy.lease_ttl).max(settled_at(world, policy, world.held.get(id)));
+        if !world.is_void(worker) && now < due {
             plan.look_again(due);
         } else if leader.is_none_or(|leader| worker.counts_on(leader)) {
             plan.expire.push(*id);
@@ -116,10 +116,10 @@ fn plan_leases(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) 
     }
 }
 
-/// Nobody's lease is taken as ended before. A HOLD lets its worker go on for a lease; without any, `held_at` is zero and
-/// lies in the past.
-fn settled_at(world: &World, policy: &Policy) -> Monotonic {
-    (world.timers_since + policy.settle).max(world.held_at + policy.lease_ttl)
+/// No lease is taken as ended before. A HOLD lets its worker go on for a lease from then.
+fn settled_at(world: &World, policy: &Policy, held: Option<&Monotonic>) -> Monotonic {
+    let held_until = held.map_or(Monotonic::default(), |at| *at + policy.lease_ttl);
+    (world.timers_since + policy.settle).max(held_until)
 }
 
 fn plan_taking_back(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) {
@@ -183,10 +183,9 @@ fn takeovers_allowed(world: &World, policy: &Policy, loss: MassLoss, now: Monoto
 /// Workers of which a living replica saw the session end without a goodbye, and that did not come back. Where they are
 /// many, it is not they who are in trouble: nobody is suspect.
 fn suspects(world: &World, policy: &Policy, now: Monotonic, plan: &mut Plan) -> BTreeSet<WorkerId> {
-    let settled_at = settled_at(world, policy);
     let mut suspects = BTreeSet::new();
     for (worker, since) in &world.cut_off {
-        let due = (*since + policy.suspect_after).max(settled_at);
+        let due = (*since + policy.suspect_after).max(settled_at(world, policy, world.held.get(worker)));
         match now >= due {
             true => drop(suspects.insert(*worker)),
             false => plan.look_again(due),
@@ -284,14 +283,12 @@ impl Plan {
         for id in &self.expire {
             let Some(worker) = world.workers.get(id) else { continue };
             let expired = Worker { state: WorkerState::Expired, ..worker.value.clone() };
-            txns.push(
-                Txn::new()
-                    .when(leader.clone())
-                    .when(Compare::Unchanged(Key::Worker(*id), worker.revision))
-                    // A heartbeat that is stored but not yet seen here would extend the worker's lease.
-                    .when(Compare::NoReplicaNewer(world.replicas_revision))
-                    .put(Key::Worker(*id), encode(&expired)),
-            );
+            let mut txn = Txn::new().when(leader.clone()).when(Compare::Unchanged(Key::Worker(*id), worker.revision));
+            if !world.is_void(&worker.value) {
+                // A heartbeat that is stored but not yet seen here would extend the worker's lease.
+                txn = txn.when(Compare::NoReplicaNewer(world.replicas_revision));
+            }
+            txns.push(txn.put(Key::Worker(*id), encode(&expired)));
         }
         for unit in &self.free {
             let Some(owner) = world.owners.get(unit) else { continue };

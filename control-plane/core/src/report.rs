@@ -171,8 +171,12 @@ fn decide_task_set(
         None => (set, Compare::Absent(Key::TaskSet(uid))),
         Some(old) if old.value == set => return Step::Done(Verdict::Accepted),
         Some(old) => {
-            // Where only who said it is new, it is the same set: nobody's task starts anew.
             let is_same = TaskSet { said, ..old.value.clone() } == set;
+            if is_same && change <= 1 {
+                // Nothing was said before under this grant, so that nothing else may come late.
+                return Step::Done(Verdict::Accepted);
+            }
+            // Where only who said it is new, it is the same set: nobody's task starts anew.
             let number = if is_same { set.number } else { set.number.next() };
             (TaskSet { number, ..set }, Compare::Unchanged(Key::TaskSet(uid), old.revision))
         }

@@ -18,7 +18,7 @@ use crate::{
     time::Monotonic,
     worker::{Leader, Replica, Worker, WorkerState},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A value and the revision that last wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +84,10 @@ pub struct World {
     pub timers_since: Monotonic,
     /// When everything was read anew; None: never yet.
     pub read_at: Option<Monotonic>,
-    /// When a heartbeat was last answered HOLD: its worker counts on a whole lease from then.
+    /// When a heartbeat was last answered HOLD, of any worker.
     pub held_at: Monotonic,
+    /// When each worker's was, of late: it counts on a whole lease from then. Also of workers that the store does not know.
+    pub held: BTreeMap<WorkerId, Monotonic>,
     /// Workers of which a replica that lives saw the session end, and that have had none since; on this observer's clock.
     pub cut_off: BTreeMap<WorkerId, Monotonic>,
     /// Grants that have ended, as far as this observer saw.
@@ -104,6 +106,9 @@ pub struct World {
     /// Read from the configs of connectors, where they say anything of placement.
     rules: BTreeMap<ConnectorUid, PlacementRules>,
 }
+
+/// A HOLD is forgotten after this time: many leases.
+const HELD_FOR: Duration = Duration::from_secs(60);
 
 static NO_RULES: PlacementRules = PlacementRules::NONE;
 
@@ -224,6 +229,7 @@ impl World {
             timers_since: now,
             read_at: Some(now),
             held_at: self.held_at,
+            held: std::mem::take(&mut self.held),
             structure: self.structure + 1,
             went_back_from,
             ..World::default()
@@ -266,6 +272,11 @@ impl World {
         }
     }
 
+    /// Whether a worker lives under an incarnation that is past, and is to be expired for that alone.
+    pub fn is_void(&self, worker: &Worker) -> bool {
+        worker.state != WorkerState::Expired && worker.incarnation < self.incarnation()
+    }
+
     /// Where the leader is reached by workers; None where nobody leads, or the leader's document is not there.
     pub fn leader_address(&self) -> Option<&str> {
         let leader = self.leader.as_ref()?;
@@ -285,9 +296,11 @@ impl World {
         self.timers_since = now;
     }
 
-    /// A heartbeat was answered HOLD.
-    pub fn held(&mut self, now: Monotonic) {
+    /// Heartbeats of these workers were answered HOLD.
+    pub fn held(&mut self, workers: impl Iterator<Item = WorkerId>, now: Monotonic) {
         self.held_at = now;
+        self.held.retain(|_, at| now.since(*at) < HELD_FOR);
+        self.held.extend(workers.map(|worker| (worker, now)));
     }
 
     /// All keys of the view but the replicas', with the revisions that last wrote them.

@@ -195,7 +195,7 @@ impl Hub {
         if held.is_empty() {
             return;
         }
-        self.cache.write().world().held(now);
+        self.cache.write().world().held(held.iter().map(|(worker, _)| *worker), now);
         for (worker, number) in held {
             let ack = wire::HeartbeatAck { number, hold: true };
             self.sessions.send(worker, wire::session_response::Message::HeartbeatAck(ack));

@@ -335,7 +335,8 @@ impl WorkerSessions {
             restarts: report.restarts,
             next_attempt: (report.next_attempt_ms > 0).then(|| Wall(wall.0 + report.next_attempt_ms as i64)),
             version: report.version,
-            change: report.change,
+            // A worker that does not number what it says numbers its messages at least.
+            change: if report.change == 0 { report.sequence } else { report.change },
             recent_failures: recent_failures.map(|failure| recent_failure(failure, wall)).collect(),
             stalled: report.stalled.map(|stalled| standstill(stalled, wall)),
             stop_blocked: report.stop_blocked.map(|blocked| standstill(blocked, wall)),

@@ -3,6 +3,7 @@
 mod scenes;
 
 use crate::{
+    invariants::SlowDisk,
     links::Cut,
     say,
     sim::{CALM_AT, Sim, To, What},
@@ -63,8 +64,9 @@ pub enum Fault {
 impl Sim {
     /// Faults and what heals them.
     pub fn schedule_faults(&mut self) {
-        self.has_slow_disk = self.rng.chance(10);
-        if self.has_slow_disk {
+        if self.rng.chance(10) {
+            self.trace.count("slow disks");
+            self.slow_disk = Some(SlowDisk::default());
             self.schedule_stalls();
             return;
         }
@@ -83,7 +85,7 @@ impl Sim {
         self.after(CALM_AT + 1, To::World, What::Fault(Fault::Calm));
     }
 
-    /// Fsyncs of half a second, one after another or with pauses.
+    /// Fsyncs of half a second, one after another or with pauses; and one worker dies.
     fn schedule_stalls(&mut self) {
         let pause = [50, 400, 2000][self.rng.index(3)];
         let mut at = 2000;
@@ -92,6 +94,9 @@ impl Sim {
             self.after(at, To::World, What::Fault(Fault::EtcdStall(stall)));
             at += stall + self.rng.between(10, pause);
         }
+        let (worker, at) = (self.rng.index(self.workers.len()), self.rng.between(8000, 20_000));
+        self.after(at, To::World, What::Fault(Fault::CrashWorker(worker)));
+        self.after(CALM_AT + 1, To::World, What::Fault(Fault::Calm));
     }
 
     fn any_fault(&mut self) -> (Fault, Option<(u64, Fault)>) {
@@ -172,6 +177,7 @@ impl Sim {
             }
             Fault::CrashWorker(index) if self.workers[index].is_up => {
                 self.trace.count("workers killed");
+                self.note_death(index);
                 self.crash_worker(index);
             }
             Fault::StartWorker(index) if !self.workers[index].is_up => self.start_worker(index),

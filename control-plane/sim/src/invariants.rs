@@ -9,6 +9,8 @@ mod offsets_forward;
 mod one_owner;
 mod planning;
 
+pub use no_false_takeover::SlowDisk;
+
 use crate::{
     etcd::Change,
     kafka::{Kafka, TaskKey},
@@ -17,6 +19,7 @@ use crate::{
 use control_plane_core::{
     keys::{Entry, Key},
     lease::GrantState,
+    worker::WorkerState,
 };
 
 /// What did not hold.
@@ -57,6 +60,11 @@ impl Sim {
     pub fn check_stored(&mut self, change: &Change) {
         if let Err(text) = self.invariants.epochs.stored(change) {
             self.violate("epochs only grow, and a grant begins and ends in order", text);
+        }
+        if let (Key::Worker(id), Some(Entry::Worker(worker))) = (&change.key, &change.entry)
+            && worker.state == WorkerState::Expired
+        {
+            self.check_expiry(*id);
         }
         if let (Key::Owner(unit), Some(Entry::Owner(owner))) = (&change.key, &change.entry)
             && owner.state == GrantState::Granted

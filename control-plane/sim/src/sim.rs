@@ -5,7 +5,7 @@
 use crate::{
     etcd::{Answer, Backup, Etcd, Request},
     faults::Fault,
-    invariants::{Invariants, Violation},
+    invariants::{Invariants, SlowDisk, Violation},
     kafka::Kafka,
     links::{Cut, Link},
     mutation::Mutation,
@@ -125,8 +125,8 @@ pub struct Sim {
     pub cuts: BTreeSet<Cut>,
     /// Who changes connectors.
     pub users: Users,
-    /// The run in which nothing breaks, and only the disk under the store is slow.
-    pub has_slow_disk: bool,
+    /// The disk under the store is slow, and nothing breaks but one worker.
+    pub slow_disk: Option<SlowDisk>,
     /// Connectors whose source has grown: their planners make one task more.
     pub grown: BTreeSet<ConnectorUid>,
     /// What must hold.
@@ -155,7 +155,7 @@ impl Sim {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             users: Users::default(),
-            has_slow_disk: false,
+            slow_disk: None,
             grown: BTreeSet::new(),
             invariants: Invariants::default(),
             violation: None,
@@ -211,7 +211,7 @@ impl Sim {
 
     /// Now and then something takes longer; once calm has come, a little longer.
     pub fn slowness(&mut self, in_a_thousand: u64, low: u64, high: u64) -> u64 {
-        let high = if self.now < CALM_AT && !self.has_slow_disk { high } else { high.min(CALM_SLOWNESS) };
+        let high = if self.now < CALM_AT && self.slow_disk.is_none() { high } else { high.min(CALM_SLOWNESS) };
         if self.rng.below(1000) < in_a_thousand { self.rng.between(low, high) } else { 0 }
     }
 
@@ -297,7 +297,7 @@ impl Sim {
         }
         self.stored(before);
         let slow = self.slowness(10, 50, 800);
-        if self.rng.below(1000) < 2 && self.now < CALM_AT && !self.has_slow_disk {
+        if self.rng.below(1000) < 2 && self.now < CALM_AT && self.slow_disk.is_none() {
             self.trace.count("answers of etcd lost");
             return;
         }

@@ -386,7 +386,7 @@ impl Sim {
                 self.workers[index].cuts.0 += 1;
                 say!(self, "w{index}: the deadline has passed, {closed} gates close");
                 self.trace.count("self-fences");
-                self.check_loss(format!("w{index} closes its gates"));
+                self.check_self_fence(index);
             }
         }
     }

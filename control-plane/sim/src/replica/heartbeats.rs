@@ -71,25 +71,20 @@ impl Sim {
         }
     }
 
-    /// The store does not take heartbeats, or has not for so many ms: the workers that wait are told so.
+    /// The store does not take heartbeats, or has not for so many ms: the workers that wait are told so, and none of them
+    /// is expired before a lease from now on is over.
     pub(super) fn hold(&mut self, index: usize, waited: u64) {
         let now = self.monotonic(index);
         let held = self.replicas[index].beats.hold(Duration::from_millis(waited), now);
         if held.is_empty() {
             return;
         }
-        self.note_hold(index);
+        self.trace.count("holds");
+        if self.mutation != Some(Mutation::SkipSettling) {
+            self.replicas[index].world.held(held.iter().map(|(worker, _)| *worker), now);
+        }
         for (worker, number) in held {
             self.tell(index, worker, ToWorker::Ack { number, hold: true });
         }
-    }
-
-    /// Nobody is expired before a lease from now on is over.
-    fn note_hold(&mut self, index: usize) {
-        let now = self.monotonic(index);
-        if self.mutation != Some(Mutation::SkipSettling) {
-            self.replicas[index].world.held(now);
-        }
-        self.trace.count("holds");
     }
 }

@@ -178,7 +178,6 @@ impl Sim {
         for worker in &plan.expire {
             say!(self, "r{index}: expires {worker}");
             self.trace.count("workers expired");
-            self.check_loss(format!("r{index} expires {worker}"));
         }
         if plan.resign {
             say!(self, "r{index}: resigns");

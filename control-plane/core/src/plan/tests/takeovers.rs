@@ -302,3 +302,41 @@ fn a_void_worker_is_expired_only_by_whom_it_counts_on() {
     cluster.change_worker(1, |worker| worker.known_replicas.extend([here.clone()]));
     assert_eq!(cluster.plan().expire, [worker_id(1)]);
 }
+
+#[test]
+fn a_hold_keeps_the_lease_of_the_worker_that_got_it_and_of_no_other() {
+    let mut cluster = Cluster::new();
+    cluster.worker(1);
+    cluster.worker(2);
+    cluster.with_tasks(4);
+    cluster.beat(1, 1);
+    cluster.beat(2, 1);
+    let ttl = cluster.policy.lease_ttl;
+    cluster.now = cluster.now + cluster.policy.settle + ttl;
+    cluster.world.held([worker_id(2)].into_iter(), cluster.now);
+    assert_eq!(cluster.plan().expire, [worker_id(1)], "the other one was told HOLD just now");
+    cluster.now = cluster.now + ttl;
+    assert_eq!(cluster.plan().expire, [worker_id(1), worker_id(2)]);
+}
+
+#[test]
+fn a_void_worker_is_expired_whatever_is_stored_meanwhile_and_nothing_is_granted_before() {
+    let mut cluster = Cluster::new();
+    cluster.replica(REPLICA, &[]);
+    cluster.worker(1);
+    cluster.with_tasks(2);
+    cluster.world.saw_forgotten(1);
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise));
+    cluster.worker(2);
+    cluster.change_worker(2, |worker| worker.incarnation = 2);
+    // A lease later the expiry is not stored yet.
+    cluster.now = cluster.now + cluster.policy.lease_ttl + cluster.policy.settle;
+    cluster.replica(REPLICA, &[1, 2]);
+    let plan = cluster.plan();
+    assert_eq!(plan.expire, [worker_id(1)]);
+    assert!(plan.free.is_empty() && plan.grant.is_empty(), "it may run on until it is told");
+    let txns = plan.txns(&cluster.world);
+    cluster.replica(REPLICA, &[1, 2]);
+    assert!(txns.iter().all(|txn| cluster.commit(txn)), "a heartbeat of the void does not matter");
+}
