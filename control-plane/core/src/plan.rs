@@ -70,8 +70,10 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
         return plan;
     }
     plan_leases(world, policy, now, &mut plan);
-    // Those who were made void may run on for a lease at most once they are expired.
-    let is_any_left = world.workers.values().any(|worker| world.is_void(&worker.value));
+    // Those who were made void may run on until they are expired, and for a lease from then. One that does not count on
+    // this leader cannot be: what is known to be its own stays so, and nobody else waits for it.
+    let is_any_left =
+        plan.expire.iter().any(|id| world.workers.get(id).is_some_and(|stored| world.is_void(&stored.value)));
     let voided_until = world.voided_at.map(|at| at + policy.lease_ttl).filter(|until| now < *until);
     if is_any_left || voided_until.is_some() {
         // By their entries a later leader knows of them too.

@@ -340,3 +340,22 @@ fn a_void_worker_is_expired_whatever_is_stored_meanwhile_and_nothing_is_granted_
     cluster.replica(REPLICA, &[1, 2]);
     assert!(txns.iter().all(|txn| cluster.commit(txn)), "a heartbeat of the void does not matter");
 }
+
+#[test]
+fn a_void_worker_that_no_replica_can_expire_keeps_its_own_units_and_holds_nobody_else_back() {
+    let mut cluster = Cluster::new();
+    cluster.replica(REPLICA, &[]);
+    cluster.worker_as(1, |worker| worker.known_replicas = BTreeSet::from(["http://gone".to_owned()]));
+    cluster.with_tasks(2);
+    cluster.world.saw_forgotten(1);
+    let raise = cluster.world.raise_incarnation().expect("to be raised");
+    assert!(cluster.commit(&raise));
+    cluster.put(Key::Leader, Entry::Leader(Leader { replica: ReplicaId(Uuid::from_u128(REPLICA)) }));
+    cluster.worker_as(2, |worker| worker.incarnation = 2);
+    cluster.connector(2, "d", &[]);
+    cluster.now = cluster.now + cluster.policy.lease_ttl + cluster.policy.settle;
+    cluster.replica(REPLICA, &[2]);
+    let plan = cluster.plan();
+    assert!(plan.expire.is_empty() && plan.free.is_empty());
+    assert_eq!(plan.grant.len(), 1, "the other connector's planner");
+}
