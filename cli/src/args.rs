@@ -70,6 +70,9 @@ pub enum Command {
     /// Give a worker units again, after cordon or drain
     #[command(subcommand)]
     Uncordon(Workers),
+    /// Say that a silent worker's process has ended for good: its units are taken over
+    #[command(subcommand)]
+    Expire(Workers),
     /// Move everything away from a worker
     #[command(subcommand)]
     Drain(Workers),

@@ -39,6 +39,7 @@ pub(crate) async fn run(arguments: &Arguments, mut output: Output<'_>) -> Result
         Command::Restart(what) => restart::run(arguments, what, output).await,
         Command::Cordon(what) => cordon::run(arguments, cordon::Verb::Cordon, what, output).await,
         Command::Uncordon(what) => cordon::run(arguments, cordon::Verb::Uncordon, what, output).await,
+        Command::Expire(what) => cordon::run(arguments, cordon::Verb::Expire, what, output).await,
         Command::Drain(what) => drain::run(arguments, what, output).await,
         Command::Validate(options) => validate::run(arguments, options, output).await,
         Command::Wait(what) => wait::run(arguments, what, output).await,

@@ -183,6 +183,7 @@ async fn verbs_and_their_errors() {
     up.check(&["cordon", "worker", WORKER], &format!("worker/{WORKER} cordoned\n")).await;
     up.check(&["uncordon", "worker", WORKER], &format!("worker/{WORKER} uncordoned\n")).await;
     up.check(&["drain", "worker", WORKER], &format!("worker/{WORKER} draining\n")).await;
+    up.check(&["expire", "worker", WORKER], &format!("worker/{WORKER} expired\n")).await;
     let (code, out, err) = up.ferry(&["delete", "connector", "nope", "in"]).await;
     assert_eq!((code, out.as_str()), (2, "connector/in deleted\n"));
     assert_eq!(err, "error: connector/nope: Connector nope not found\n");

@@ -1,4 +1,4 @@
-//! `ferry cordon worker NAME` and `ferry uncordon worker NAME`.
+//! `ferry cordon worker NAME`, `ferry uncordon worker NAME` and `ferry expire worker NAME`.
 
 use crate::{
     args::{Arguments, Workers},
@@ -7,13 +7,14 @@ use crate::{
     failure::Failure,
     output::Output,
 };
-use proto::v1::{CordonWorkerRequest, UncordonWorkerRequest};
+use proto::v1::{CordonWorkerRequest, ExpireWorkerRequest, UncordonWorkerRequest};
 
-/// Which of the two.
+/// Which of the three.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Verb {
     Cordon,
     Uncordon,
+    Expire,
 }
 
 pub(crate) async fn run(
@@ -32,6 +33,10 @@ pub(crate) async fn run(
         Verb::Uncordon => {
             client.workers.uncordon_worker(UncordonWorkerRequest { name: worker, ..Default::default() }).await?;
             "uncordoned"
+        }
+        Verb::Expire => {
+            client.workers.expire_worker(ExpireWorkerRequest { name: worker, ..Default::default() }).await?;
+            "expired"
         }
     };
     output.done(&[outcome_of("worker", name, outcome)])

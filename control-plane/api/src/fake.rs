@@ -441,6 +441,10 @@ impl Service for FakeService {
         self.change_worker(worker, WorkerState::Active).await
     }
 
+    async fn expire_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.change_worker(worker, WorkerState::Expired).await
+    }
+
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {
         drop(self.world()?);
         paged(views::plugins(), &page)

@@ -408,6 +408,8 @@ pub trait Service: Send + Sync + 'static {
     async fn cordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
     /// Takes back a cordon or a drain.
     async fn uncordon_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
+    /// Its process has ended for good, says the caller: its units are taken over.
+    async fn expire_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError>;
     /// Ordered by kind and class.
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError>;
     /// By class or alias.

@@ -277,6 +277,9 @@ async fn restarts_workers_and_plugins() {
     assert_eq!(cordoned.state(), v1::WorkerState::Cordoned);
     let kept = workers.get_worker(v1::GetWorkerRequest { name: worker }).await.unwrap().into_inner().worker.unwrap();
     assert_eq!(kept.state(), v1::WorkerState::Cordoned, "a dry run changes nothing, a cordon does");
+    let expire = v1::ExpireWorkerRequest { name: format!("workers/{}", crate::fake::WORKER), ..Default::default() };
+    let expired = workers.expire_worker(expire).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(expired.state(), v1::WorkerState::Expired);
     let wrong = workers.get_worker(v1::GetWorkerRequest { name: "x".into() }).await.unwrap_err();
     assert_eq!(first_field(&wrong), "name");
 

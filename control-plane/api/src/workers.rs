@@ -77,4 +77,13 @@ impl WorkerService for Workers {
         let view = self.service.uncordon_worker(change).await.map_err(status)?;
         Ok(Response::new(v1::UncordonWorkerResponse { worker: Some(worker::worker(view)) }))
     }
+    async fn expire_worker(
+        &self,
+        request: Request<v1::ExpireWorkerRequest>,
+    ) -> Result<Response<v1::ExpireWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let change = change(&request.name, request.etag, request.validate_only).map_err(status)?;
+        let view = self.service.expire_worker(change).await.map_err(status)?;
+        Ok(Response::new(v1::ExpireWorkerResponse { worker: Some(worker::worker(view)) }))
+    }
 }

@@ -191,6 +191,10 @@ impl Service for Control {
         self.uncordon(worker).await
     }
 
+    async fn expire_worker(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.expire(worker).await
+    }
+
     async fn list_plugins(&self, page: PageRequest) -> Result<Page<PluginView>, ServiceError> {
         self.page_of_plugins(page)
     }

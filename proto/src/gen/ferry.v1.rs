@@ -2173,6 +2173,26 @@ pub struct UncordonWorkerResponse {
     #[prost(message, optional, tag = "1")]
     pub worker: ::core::option::Option<Worker>,
 }
+/// Expire.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExpireWorkerRequest {
+    /// workers/{id}, or workers/{host:port}.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Do every check, store nothing.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// If set, must match.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// Expire.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExpireWorkerResponse {
+    /// The worker.
+    #[prost(message, optional, tag = "1")]
+    pub worker: ::core::option::Option<Worker>,
+}
 /// What is known of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2436,6 +2456,33 @@ pub mod worker_service_client {
                 .insert(GrpcMethod::new("ferry.v1.WorkerService", "UncordonWorker"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes the caller's word that the worker's process has ended for good: its units are taken over. Needed only where all
+        /// replicas that the worker counted on are gone too, so that none of them can tell that its lease has ended. A process that
+        /// runs on all the same would run its units beside their new owners. Idempotent; FAILED_PRECONDITION while heartbeats arrive.
+        pub async fn expire_worker(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExpireWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExpireWorkerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ferry.v1.WorkerService/ExpireWorker",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ferry.v1.WorkerService", "ExpireWorker"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2490,6 +2537,16 @@ pub mod worker_service_server {
             request: tonic::Request<super::UncordonWorkerRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UncordonWorkerResponse>,
+            tonic::Status,
+        >;
+        /// Takes the caller's word that the worker's process has ended for good: its units are taken over. Needed only where all
+        /// replicas that the worker counted on are gone too, so that none of them can tell that its lease has ended. A process that
+        /// runs on all the same would run its units beside their new owners. Idempotent; FAILED_PRECONDITION while heartbeats arrive.
+        async fn expire_worker(
+            &self,
+            request: tonic::Request<super::ExpireWorkerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExpireWorkerResponse>,
             tonic::Status,
         >;
     }
@@ -2780,6 +2837,51 @@ pub mod worker_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UncordonWorkerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ferry.v1.WorkerService/ExpireWorker" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExpireWorkerSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::ExpireWorkerRequest>
+                    for ExpireWorkerSvc<T> {
+                        type Response = super::ExpireWorkerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExpireWorkerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::expire_worker(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExpireWorkerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -57,6 +57,18 @@ impl Control {
         }
     }
 
+    pub(super) async fn expire(&self, worker: WorkerChange) -> Result<WorkerView, ServiceError> {
+        self.up_to_date().await?;
+        let found = self.find_worker(&worker.name)?;
+        if found.worker.state != WorkerState::Expired && !found.silent {
+            return Err(ServiceError::FailedPrecondition(format!(
+                "heartbeats of worker {} arrive, so its process runs: end that, or drain the worker",
+                worker.name
+            )));
+        }
+        self.change_worker(&worker, |_| WorkerState::Expired).await
+    }
+
     /// Gives the worker as it is afterwards, or would be.
     async fn change_worker(
         &self,

@@ -1,15 +1,24 @@
 //! Workers that are too many, too fast, or not who they say they are.
 
 use crate::up::{DEADLINE, Up, at_most, hello};
+use control_plane_core::{
+    ids::WorkerId,
+    keys::{Key, encode},
+    time::Wall,
+    txn::Txn,
+    worker::Worker,
+};
 use control_plane_server::limits::Limits;
+use control_plane_store::{Outcome, Store, embedded::EmbeddedStore};
 use proto::{
     v1,
     worker_v1::{self as wire, session_response::Message as FromReplica},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 #[track_caller]
 fn check_refused(status: &Status, reason: &str) {
@@ -199,4 +208,40 @@ async fn a_worker_is_cordoned_drained_and_taken_back() {
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
     let unknown = v1::CordonWorkerRequest { name: "workers/nobody:1".into(), ..Default::default() };
     assert_eq!(workers.cordon_worker(unknown).await.expect_err("nobody").code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_replicas_are_all_gone_is_expired_by_word_and_one_that_lives_is_not() {
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().expect("a store"));
+    let dead = WorkerId(Uuid::from_u128(7));
+    let known_replicas = ["http://gone".to_owned()].into();
+    let entry = Worker { known_replicas, ..Worker::new(dead, "127.0.0.1:7".to_owned(), Wall(0)) };
+    let stored = store.commit(Txn::new().put(Key::Worker(dead), encode(&entry))).await.expect("an answer");
+    assert!(matches!(stored, Outcome::Committed(_)));
+    let up = Up::start_on(store, Limits::default()).await;
+    let (mut session, _) = up.session(hello(1, 1)).await.expect("a session");
+    session.beat(1).await;
+    session.acknowledged(1).await;
+    let mut workers = up.workers(2).await;
+    let expire = |name: &str| v1::ExpireWorkerRequest { name: format!("workers/{name}"), ..Default::default() };
+    let refused = workers.expire_worker(expire("127.0.0.1:1")).await.expect_err("its heartbeats arrive");
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+    drop(session);
+
+    let silent = async {
+        loop {
+            let asked = v1::ExpireWorkerRequest { validate_only: true, ..expire(&dead.to_string()) };
+            match workers.expire_worker(asked).await {
+                Ok(dry) => return dry.into_inner().worker.expect("a worker").state(),
+                Err(status) => assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}"),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(timeout(DEADLINE, silent).await.expect("in time"), v1::WorkerState::Expired);
+    let read = v1::GetWorkerRequest { name: format!("workers/{dead}") };
+    let read = workers.get_worker(read).await.expect("a worker").into_inner().worker.expect("a worker");
+    assert_eq!(read.state(), v1::WorkerState::Unknown, "a dry run stores nothing");
+    let done = workers.expire_worker(expire("127.0.0.1:7")).await.expect("expired").into_inner();
+    assert_eq!(done.worker.expect("a worker").state(), v1::WorkerState::Expired);
 }
