@@ -14,8 +14,7 @@ use crate::service::{
 use control_plane_core::{
     connector::{Config, Connector, ConnectorType, TargetState},
     history::{ConfigRevision, Reason},
-    ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
-    lease::FenceClass,
+    ids::{ConnectorName, ConnectorUid, Generation, Namespace},
     time::Wall,
     worker::WorkerState,
 };
@@ -189,20 +188,12 @@ impl Service for FakeService {
         let (class, connector_type) = validated(&config)?;
         let now = world.now();
         let view = world.run(Connector {
-            uid: views::uid(world.changes),
             namespace: request.namespace,
-            name: request.name,
             config,
-            config_generation: Generation::FIRST,
             target: request.target,
-            target_generation: Generation::FIRST,
-            settings: SettingsId::default(),
-            class: class.to_owned(),
             connector_type,
-            fence_class: FenceClass::Lease,
-            created: now,
-            updated: now,
             request_id: request.request_id,
+            ..Connector::new(views::uid(world.changes), request.name, class.to_owned(), now)
         });
         if !request.validate_only {
             self.put(&mut world, view.clone());

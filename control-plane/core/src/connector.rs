@@ -79,6 +79,26 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// A source without a config that is to run, in the default namespace, fenced by its lease; just created.
+    pub fn new(uid: ConnectorUid, name: ConnectorName, class: String, created: Wall) -> Connector {
+        Connector {
+            uid,
+            namespace: Namespace::default(),
+            name,
+            config: Config::new(),
+            config_generation: Generation::FIRST,
+            target: TargetState::Running,
+            target_generation: Generation::FIRST,
+            settings: SettingsId::default(),
+            class,
+            connector_type: ConnectorType::Source,
+            fence_class: FenceClass::Lease,
+            created,
+            updated: created,
+            request_id: None,
+        }
+    }
+
     /// Opaque to users: a hash of uid and both generations.
     pub fn etag(&self) -> String {
         let mut hash = Sha256::new();

@@ -5,8 +5,8 @@ use crate::{
     sim::{CALM_AT, Sim, To, What},
 };
 use control_plane_core::{
-    connector::{Config, Connector, ConnectorType, TargetState},
-    ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
+    connector::{Config, Connector, TargetState},
+    ids::{ConnectorName, ConnectorUid},
     lease::FenceClass,
     time::Wall,
 };
@@ -97,20 +97,14 @@ impl Sim {
     fn connector(&mut self, name: &str) -> Option<Connector> {
         let (tasks, flavour) = (self.rng.between(1, 3), self.rng.below(3));
         Some(Connector {
-            uid: ConnectorUid(uuid::Uuid::nil()),
-            namespace: Namespace::default(),
-            name: ConnectorName::parse(name).ok()?,
             config: BTreeMap::from([("n".to_owned(), tasks.to_string()), ("v".to_owned(), flavour.to_string())]),
-            config_generation: Generation::FIRST,
-            target: TargetState::Running,
-            target_generation: Generation::FIRST,
-            settings: SettingsId::default(),
-            class: CLASS.to_owned(),
-            connector_type: ConnectorType::Source,
             fence_class: if TRANSACTIONAL.contains(&name) { FenceClass::Transactional } else { FenceClass::Lease },
-            created: Wall(0),
-            updated: Wall(0),
-            request_id: None,
+            ..Connector::new(
+                ConnectorUid(uuid::Uuid::nil()),
+                ConnectorName::parse(name).ok()?,
+                CLASS.to_owned(),
+                Wall(0),
+            )
         })
     }
 }

@@ -6,7 +6,7 @@ mod placement_speed;
 
 use super::*;
 use crate::{
-    connector::{Config, ConnectorType, DeletedConnector},
+    connector::{Config, DeletedConnector},
     ids::{ConnectorName, Generation, Namespace, ReplicaId, SettingsId},
     keys::Entry,
     task::TaskSet,
@@ -76,20 +76,8 @@ impl Cluster {
 
     fn connector(&mut self, n: u128, name: &str, pairs: &[(&str, &str)]) {
         let connector = Connector {
-            uid: uid(n),
-            namespace: Namespace::default(),
-            name: ConnectorName::parse(name).expect("name"),
             config: config(pairs),
-            config_generation: Generation::FIRST,
-            target: TargetState::Running,
-            target_generation: Generation::FIRST,
-            settings: SettingsId::default(),
-            class: "C".to_owned(),
-            connector_type: ConnectorType::Source,
-            fence_class: FenceClass::Lease,
-            created: Wall(0),
-            updated: Wall(0),
-            request_id: None,
+            ..Connector::new(uid(n), ConnectorName::parse(name).expect("name"), "C".to_owned(), Wall(0))
         };
         self.put(Key::Connector(connector.namespace.clone(), connector.name.clone()), Entry::Connector(connector));
     }

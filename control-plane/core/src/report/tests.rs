@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    connector::{Connector, ConnectorType},
-    ids::{ConnectorName, ConnectorUid, Namespace, Revision, SettingsId},
+    connector::Connector,
+    ids::{ConnectorName, ConnectorUid, Revision, SettingsId},
     keys::Entry,
     lease::FenceClass,
     status::RunState,
@@ -40,20 +40,8 @@ impl Case {
 
     fn connector(&mut self, target: TargetState) {
         let connector = Connector {
-            uid: UID,
-            namespace: Namespace::default(),
-            name: ConnectorName::parse("c").expect("a name"),
-            config: Config::new(),
-            config_generation: Generation::FIRST,
             target,
-            target_generation: Generation::FIRST,
-            settings: SettingsId::default(),
-            class: "C".to_owned(),
-            connector_type: ConnectorType::Source,
-            fence_class: FenceClass::Lease,
-            created: Wall(0),
-            updated: Wall(0),
-            request_id: None,
+            ..Connector::new(UID, ConnectorName::parse("c").expect("a name"), "C".to_owned(), Wall(0))
         };
         self.put(Key::Connector(connector.namespace.clone(), connector.name.clone()), Entry::Connector(connector));
     }

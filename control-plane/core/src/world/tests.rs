@@ -1,11 +1,7 @@
 //! What is kept beside the stored values follows them.
 
 use super::*;
-use crate::{
-    connector::{Config, ConnectorType, TargetState},
-    lease::FenceClass,
-    time::Wall,
-};
+use crate::{connector::Config, time::Wall};
 use uuid::Uuid;
 
 fn config(value: &str) -> Config {
@@ -14,20 +10,13 @@ fn config(value: &str) -> Config {
 
 fn connector(name: &str, value: &str) -> Connector {
     Connector {
-        uid: ConnectorUid(Uuid::from_u128(7)),
-        namespace: Namespace::default(),
-        name: ConnectorName::parse(name).expect("a name"),
         config: config(value),
-        config_generation: Generation::FIRST,
-        target: TargetState::Running,
-        target_generation: Generation::FIRST,
-        settings: SettingsId::default(),
-        class: "C".to_owned(),
-        connector_type: ConnectorType::Source,
-        fence_class: FenceClass::Lease,
-        created: Wall(0),
-        updated: Wall(0),
-        request_id: None,
+        ..Connector::new(
+            ConnectorUid(Uuid::from_u128(7)),
+            ConnectorName::parse(name).expect("a name"),
+            "C".to_owned(),
+            Wall(0),
+        )
     }
 }
 

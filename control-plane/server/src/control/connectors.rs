@@ -12,7 +12,7 @@ use control_plane_api::service::{
 };
 use control_plane_core::{
     connector::{Config, Connector, DeletedConnector, TargetState},
-    ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
+    ids::{ConnectorName, ConnectorUid, Namespace},
     keys::{Key, encode},
     txn::{Compare, Txn},
 };
@@ -51,20 +51,13 @@ impl Control {
             }
             let now = self.clock.wall();
             let connector = Connector {
-                uid: ConnectorUid(Uuid::now_v7()),
                 namespace: request.namespace.clone(),
-                name: request.name.clone(),
                 config: request.config.clone(),
-                config_generation: Generation::FIRST,
                 target: request.target,
-                target_generation: Generation::FIRST,
-                settings: SettingsId::default(),
-                class: validated.class.clone(),
                 connector_type: validated.connector_type,
                 fence_class: validated.fence_class,
-                created: now,
-                updated: now,
                 request_id: request.request_id.clone(),
+                ..Connector::new(ConnectorUid(Uuid::now_v7()), request.name.clone(), validated.class.clone(), now)
             };
             if request.validate_only {
                 return Ok(self.view(&connector));

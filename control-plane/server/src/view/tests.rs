@@ -4,7 +4,7 @@ use super::*;
 use crate::space::SpaceView;
 use control_plane_core::{
     connector::ConnectorType,
-    ids::{ConnectorName, ConnectorUid, Epoch, Generation, Namespace, Revision, SettingsId},
+    ids::{ConnectorName, ConnectorUid, Epoch, Generation, Revision, SettingsId},
     keys::{Entry, Key},
     lease::{FenceClass, Owner},
     status::{RecentFailure, Standstill},
@@ -20,20 +20,13 @@ const EPOCH: Epoch = Epoch { incarnation: 1, counter: 2 };
 
 fn connector() -> Connector {
     Connector {
-        uid: ConnectorUid(Uuid::from_u128(1)),
-        namespace: Namespace::default(),
-        name: ConnectorName::parse("a").expect("a name"),
-        config: Config::new(),
-        config_generation: Generation::FIRST,
-        target: TargetState::Running,
-        target_generation: Generation::FIRST,
-        settings: SettingsId::default(),
-        class: "C".to_owned(),
         connector_type: ConnectorType::Sink,
-        fence_class: FenceClass::Lease,
-        created: Wall(1),
-        updated: Wall(1),
-        request_id: None,
+        ..Connector::new(
+            ConnectorUid(Uuid::from_u128(1)),
+            ConnectorName::parse("a").expect("a name"),
+            "C".to_owned(),
+            Wall(1),
+        )
     }
 }
 

@@ -1,10 +1,9 @@
 //! A whole control plane on the embedded store, on loopback sockets, and who speaks to it.
 
 use control_plane_core::{
-    connector::{Config, Connector, ConnectorType, TargetState},
-    ids::{ConnectorName, ConnectorUid, Generation, Namespace, SettingsId},
+    connector::{Config, Connector},
+    ids::{ConnectorName, ConnectorUid},
     keys::{Key, encode},
-    lease::FenceClass,
     time::Wall,
     txn::Txn,
 };
@@ -173,20 +172,13 @@ pub fn hello(number: u128, instance: u128) -> wire::Hello {
 /// Connector `c<number>`, as it is stored.
 pub fn connector(number: u128, config: Config) -> Connector {
     Connector {
-        uid: ConnectorUid(Uuid::from_u128(number)),
-        namespace: Namespace::default(),
-        name: ConnectorName::parse(format!("c{number}")).expect("a name"),
         config,
-        config_generation: Generation::FIRST,
-        target: TargetState::Running,
-        target_generation: Generation::FIRST,
-        settings: SettingsId::default(),
-        class: "C".to_owned(),
-        connector_type: ConnectorType::Source,
-        fence_class: FenceClass::Lease,
-        created: Wall(0),
-        updated: Wall(0),
-        request_id: None,
+        ..Connector::new(
+            ConnectorUid(Uuid::from_u128(number)),
+            ConnectorName::parse(format!("c{number}")).expect("a name"),
+            "C".to_owned(),
+            Wall(0),
+        )
     }
 }
 
