@@ -268,6 +268,8 @@ impl World {
             let is_elsewhere = others.clone().any(|(_, other)| other.value.beats.contains_key(worker));
             if !is_elsewhere && self.workers.contains_key(worker) {
                 self.cut_off.entry(*worker).or_insert(now);
+                // It may become a suspect: not only time can make something to do.
+                self.structure += 1;
             }
         }
     }
