@@ -77,6 +77,7 @@ impl WorkerService for Workers {
         let view = self.service.uncordon_worker(change).await.map_err(status)?;
         Ok(Response::new(v1::UncordonWorkerResponse { worker: Some(worker::worker(view)) }))
     }
+
     async fn expire_worker(
         &self,
         request: Request<v1::ExpireWorkerRequest>,

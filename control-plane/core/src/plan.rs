@@ -83,7 +83,7 @@ pub fn plan(world: &World, policy: &Policy, now: Monotonic) -> Plan {
     }
     plan_taking_back(world, policy, now, &mut plan);
     // Also of a worker that the store has forgotten.
-    let settled_at = settled_at(world, policy, Some(&world.held_at));
+    let settled_at = settled_at(world, policy, world.held.values().max());
     match world.has_heard_all() || now >= settled_at {
         true => plan_giving(world, policy, &mut plan),
         false => plan.look_again(settled_at.min(now + HEARING_PAUSE)),

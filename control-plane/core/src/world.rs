@@ -84,9 +84,7 @@ pub struct World {
     pub timers_since: Monotonic,
     /// When everything was read anew; None: never yet.
     pub read_at: Option<Monotonic>,
-    /// When a heartbeat was last answered HOLD, of any worker.
-    pub held_at: Monotonic,
-    /// When each worker's was, of late: it counts on a whole lease from then. Also of workers that the store does not know.
+    /// When a heartbeat of a worker was last answered HOLD, of late: it counts on a whole lease from then. Also of workers that the store does not know.
     pub held: BTreeMap<WorkerId, Monotonic>,
     /// Workers of which a replica that lives saw the session end, and that have had none since; on this observer's clock.
     pub cut_off: BTreeMap<WorkerId, Monotonic>,
@@ -228,7 +226,6 @@ impl World {
         *self = World {
             timers_since: now,
             read_at: Some(now),
-            held_at: self.held_at,
             held: std::mem::take(&mut self.held),
             structure: self.structure + 1,
             went_back_from,
@@ -300,7 +297,6 @@ impl World {
 
     /// Heartbeats of these workers were answered HOLD.
     pub fn held(&mut self, workers: impl Iterator<Item = WorkerId>, now: Monotonic) {
-        self.held_at = now;
         self.held.retain(|_, at| now.since(*at) < HELD_FOR);
         self.held.extend(workers.map(|worker| (worker, now)));
     }
